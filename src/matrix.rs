@@ -1,0 +1,190 @@
+//! Floor F0: borrowed matrices, valid by construction.
+//!
+//! [`MatRef`] is what kernels read: rows that are contiguous slices. [`Matrix`] is what the public
+//! face passes around: a `MatRef` of any element type, with a flag that says whether the caller's
+//! matrix is the transpose of the stored one (Fortran order). No maths lives here.
+
+use half::{bf16, f16};
+use ndarray::{ArrayView2, Axis};
+
+use crate::scalar::Element;
+
+/// A matrix stored by rows, each row a contiguous slice.
+#[derive(Debug, Clone, Copy)]
+pub struct MatRef<'a, T> {
+    rows: Rows<'a, T>,
+    nrows: usize,
+    ncols: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Rows<'a, T> {
+    /// All rows lie side by side.
+    Packed(&'a [T]),
+    /// Rows lie a stride apart, which may be negative.
+    Strided(ArrayView2<'a, T>),
+}
+
+impl<'a, T: Element> MatRef<'a, T> {
+    /// Wraps `nrows * ncols` packed elements; `None` when the length does not fit the shape.
+    #[must_use]
+    pub fn from_slice(data: &'a [T], nrows: usize, ncols: usize) -> Option<Self> {
+        (nrows.checked_mul(ncols)? == data.len()).then_some(Self {
+            rows: Rows::Packed(data),
+            nrows,
+            ncols,
+        })
+    }
+
+    /// Wraps a view whose rows are contiguous; `None` for any other layout.
+    #[must_use]
+    pub fn from_view(view: ArrayView2<'a, T>) -> Option<Self> {
+        let (nrows, ncols) = view.dim();
+        let rows = match view.to_slice() {
+            Some(data) => Rows::Packed(data),
+            None if ncols <= 1 || view.stride_of(Axis(1)) == 1 => Rows::Strided(view),
+            None => return None,
+        };
+        Some(Self { rows, nrows, ncols })
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn nrows(&self) -> usize {
+        self.nrows
+    }
+
+    /// Number of columns.
+    #[must_use]
+    pub fn ncols(&self) -> usize {
+        self.ncols
+    }
+
+    /// Row `i` as a slice of length `ncols`.
+    ///
+    /// # Panics
+    /// When `i >= nrows`.
+    #[inline(always)]
+    #[must_use]
+    pub fn row(&self, i: usize) -> &'a [T] {
+        match self.rows {
+            Rows::Packed(data) => &data[i * self.ncols..(i + 1) * self.ncols],
+            Rows::Strided(view) => {
+                let row = view.index_axis_move(Axis(0), i);
+                row.to_slice().expect("from_view checked that rows are contiguous")
+            }
+        }
+    }
+}
+
+/// A matrix of any element type, in row-major or column-major order.
+///
+/// ```
+/// use ndarray::array;
+/// use rsspecnorm::Matrix;
+///
+/// let a = array![[1.0_f32, 2.0], [3.0, 4.0], [5.0, 6.0]];
+/// assert_eq!(Matrix::from_view(a.view()).unwrap().shape(), (3, 2));
+/// assert_eq!(Matrix::from_view(a.t()).unwrap().shape(), (2, 3));
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Matrix<'a> {
+    /// The stored rows; the caller's columns when `transposed`.
+    pub(crate) storage: Storage<'a>,
+    /// Whether the caller's matrix is the transpose of the stored one.
+    pub(crate) transposed: bool,
+}
+
+/// The element types a [`Matrix`] may be stored in.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the variants are the element types, named as such")]
+pub enum Storage<'a> {
+    F16(MatRef<'a, f16>),
+    Bf16(MatRef<'a, bf16>),
+    F32(MatRef<'a, f32>),
+    F64(MatRef<'a, f64>),
+}
+
+/// Runs one expression with `$a` bound to the typed [`MatRef`] of a [`Storage`].
+macro_rules! with_storage {
+    ($storage:expr, $a:ident => $body:expr) => {
+        match $storage {
+            $crate::matrix::Storage::F16($a) => $body,
+            $crate::matrix::Storage::Bf16($a) => $body,
+            $crate::matrix::Storage::F32($a) => $body,
+            $crate::matrix::Storage::F64($a) => $body,
+        }
+    };
+}
+pub(crate) use with_storage;
+
+/// Element types that have a [`Storage`] variant.
+pub trait Store: Element {
+    /// Wraps a typed matrix.
+    fn store(a: MatRef<'_, Self>) -> Storage<'_>;
+}
+
+macro_rules! impl_store {
+    ($($t:ty => $variant:ident),*) => {$(
+        impl Store for $t {
+            fn store(a: MatRef<'_, Self>) -> Storage<'_> {
+                Storage::$variant(a)
+            }
+        }
+    )*};
+}
+impl_store!(f16 => F16, bf16 => Bf16, f32 => F32, f64 => F64);
+
+impl<'a> Matrix<'a> {
+    /// Borrows a view without a copy; `None` when neither axis is contiguous.
+    #[must_use]
+    pub fn from_view<T: Store>(view: ArrayView2<'a, T>) -> Option<Self> {
+        if let Some(a) = MatRef::from_view(view) {
+            return Some(Self { storage: T::store(a), transposed: false });
+        }
+        let a = MatRef::from_view(view.reversed_axes())?;
+        Some(Self { storage: T::store(a), transposed: true })
+    }
+
+    /// Borrows packed row-major elements; `None` when the length does not fit the shape.
+    #[must_use]
+    pub fn from_slice<T: Store>(data: &'a [T], nrows: usize, ncols: usize) -> Option<Self> {
+        let a = MatRef::from_slice(data, nrows, ncols)?;
+        Some(Self { storage: T::store(a), transposed: false })
+    }
+
+    /// Rows and columns as the caller sees them.
+    #[must_use]
+    pub fn shape(&self) -> (usize, usize) {
+        let (nrows, ncols) = with_storage!(self.storage, a => (a.nrows(), a.ncols()));
+        if self.transposed { (ncols, nrows) } else { (nrows, ncols) }
+    }
+
+    /// The element type's name, as NumPy spells it.
+    #[must_use]
+    pub fn dtype(&self) -> &'static str {
+        fn name<T: Element>(_: MatRef<'_, T>) -> &'static str {
+            T::NAME
+        }
+        with_storage!(self.storage, a => name(a))
+    }
+
+    /// Whether the elements are 64-bit, which decides the default `rtol`.
+    #[must_use]
+    pub fn is_wide(&self) -> bool {
+        matches!(self.storage, Storage::F64(_))
+    }
+
+    /// Elements in the matrix.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let (nrows, ncols) = self.shape();
+        nrows * ncols
+    }
+
+    /// Whether the matrix has no element.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
