@@ -8,12 +8,12 @@
 use std::ops::Range;
 
 use crate::error::Error;
-use crate::kernels::fused::{FusedCols, FusedRows, TILE};
+use crate::kernels::fused::{FusedCols, FusedRows, strip_columns};
 use crate::kernels::reduce::{Moments, Survey};
 use crate::kernels::vector::{axpy, scale};
 use crate::matrix::{MatRef, Matrix, with_storage};
 use crate::scalar::power_of_two;
-use crate::simd::{Level, Load};
+use crate::simd::{Aligned, LANES, Level, Load};
 
 /// A real matrix `B` with at least as many rows as columns, known by its products.
 pub trait LinearOperator {
@@ -80,8 +80,8 @@ pub struct Dense<'a, R> {
     runner: R,
     partition: Partition,
     factor: f64,
-    scaled: Vec<f64>,
-    partials: Vec<f64>,
+    scaled: Aligned,
+    partials: Aligned,
 }
 
 impl<'a, R: Runner> Dense<'a, R> {
@@ -95,8 +95,8 @@ impl<'a, R: Runner> Dense<'a, R> {
             level,
             runner,
             factor: 1.0,
-            scaled: vec![0.0; n],
-            partials: vec![0.0; n * partition.nblocks()],
+            scaled: Aligned::zeros(n),
+            partials: Aligned::zeros(partition.stride() * partition.nblocks()),
             partition,
         }
     }
@@ -220,9 +220,14 @@ impl Partition {
             if by_columns { (stored_cols, stored_rows) } else { (stored_rows, stored_cols) };
         let len = nrows * ncols;
         let nblocks = (len / BLOCK_LEN).clamp(1, BLOCKS + len / (64 * BLOCK_LEN));
-        let step = if by_columns { TILE } else { 4 };
+        let step = if by_columns { strip_columns(stored_rows) } else { 4 };
         let block_rows = nrows.div_ceil(nblocks).next_multiple_of(step);
         Self { by_columns, nrows, ncols, block_rows }
+    }
+
+    /// Elements from one partial `z` to the next: each starts on a cache line.
+    fn stride(&self) -> usize {
+        self.ncols.next_multiple_of(LANES)
     }
 
     fn nblocks(&self) -> usize {
@@ -230,7 +235,8 @@ impl Partition {
     }
 
     fn blocks<'b>(&self, t: &'b mut [f64], partials: &'b mut [f64]) -> Vec<Block<'b>> {
-        let pieces = t.chunks_mut(self.block_rows).zip(partials.chunks_mut(self.ncols));
+        let partials = partials.chunks_mut(self.stride()).map(|z| &mut z[..self.ncols]);
+        let pieces = t.chunks_mut(self.block_rows).zip(partials);
         let block = |(i, (t, z)): (usize, (&'b mut [f64], &'b mut [f64]))| {
             let start = i * self.block_rows;
             Block { range: start..start + t.len(), t, z, moments: Moments::EMPTY }

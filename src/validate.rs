@@ -33,7 +33,7 @@ pub(crate) fn request(matrices: &[Matrix<'_>], request: &Request<'_>) -> Result<
 fn goal(goal: Goal) -> Result<(), Error> {
     match goal {
         Goal::Rtol(None) => Ok(()),
-        Goal::Rtol(Some(rtol)) if rtol >= MIN_RTOL && rtol < 1.0 => Ok(()),
+        Goal::Rtol(Some(rtol)) if (MIN_RTOL..1.0).contains(&rtol) => Ok(()),
         Goal::Rtol(Some(rtol)) => {
             let expected = "at least 1e-14 (what double precision can give) and below 1";
             Err(invalid("rtol", expected, format!("{rtol:e}")))

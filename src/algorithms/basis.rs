@@ -1,9 +1,11 @@
-//! The Lanczos vectors, packed row by row, and the reorthogonalisation against all of them.
+//! The Lanczos vectors, row by row, and the reorthogonalisation against all of them.
+
+use ndarray::{ArrayView2, s};
 
 use crate::kernels::matvec::{matvec, rmatvec};
 use crate::kernels::reduce::nrm2;
 use crate::matrix::MatRef;
-use crate::simd::Level;
+use crate::simd::{Aligned, LANES, Level};
 
 /// A second sweep is made when the first one shortens the vector by more than this (Kahan's
 /// "twice is enough" criterion).
@@ -12,35 +14,53 @@ const SHRINK: f64 = 0.7;
 /// A vector still shrinking after this many sweeps is rounding noise inside the span.
 const SWEEPS: usize = 3;
 
-/// Orthonormal vectors of one length.
+/// Vectors that room is made for at first; most matrices need no more.
+const CAPACITY: usize = 16;
+
+/// Orthonormal vectors of one length, each on a cache line of its own.
 pub(crate) struct Basis {
     n: usize,
-    packed: Vec<f64>,
+    stride: usize,
+    len: usize,
+    rows: Aligned,
     coefficients: Vec<f64>,
 }
 
 impl Basis {
+    /// No vectors, of length `n`, of which at most `n` will come.
     pub(crate) fn new(n: usize) -> Self {
-        Self { n, packed: Vec::new(), coefficients: Vec::new() }
+        let stride = n.next_multiple_of(LANES);
+        let rows = Aligned::zeros(stride * n.min(CAPACITY));
+        Self { n, stride, len: 0, rows, coefficients: Vec::new() }
     }
 
     /// Number of vectors.
     pub(crate) fn len(&self) -> usize {
-        self.packed.len() / self.n
+        self.len
     }
 
     /// Appends a unit vector.
     pub(crate) fn push(&mut self, v: &[f64]) {
-        self.packed.extend_from_slice(v);
+        let used = self.len * self.stride;
+        if used == self.rows.len() {
+            let mut larger = Aligned::zeros(2 * used);
+            larger[..used].copy_from_slice(&self.rows);
+            self.rows = larger;
+        }
+        self.rows[used..used + self.n].copy_from_slice(v);
+        self.len += 1;
     }
 
     /// Vector `j`.
     pub(crate) fn vector(&self, j: usize) -> &[f64] {
-        &self.packed[j * self.n..(j + 1) * self.n]
+        &self.rows[j * self.stride..][..self.n]
     }
 
     fn matrix(&self) -> MatRef<'_, f64> {
-        MatRef::from_slice(&self.packed, self.len(), self.n).expect("only whole vectors are pushed")
+        let padded = (self.len, self.stride);
+        let rows = ArrayView2::from_shape(padded, &self.rows[..self.len * self.stride]);
+        let rows = rows.expect("the slice has as many elements as the shape");
+        MatRef::from_view(rows.slice_move(s![.., ..self.n])).expect("its rows are contiguous")
     }
 
     /// Removes from `z` its components along all vectors and returns its norm.
@@ -59,7 +79,7 @@ impl Basis {
 
     fn project_out(&mut self, level: Level, z: &mut [f64]) {
         let mut coefficients = std::mem::take(&mut self.coefficients);
-        coefficients.resize(self.len(), 0.0);
+        coefficients.resize(self.len, 0.0);
         matvec(level, self.matrix(), z, &mut coefficients);
         coefficients.iter_mut().for_each(|c| *c = -*c);
         rmatvec(level, self.matrix(), &coefficients, z);

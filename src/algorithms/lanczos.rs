@@ -29,7 +29,7 @@ use crate::kernels::reduce::dot;
 use crate::kernels::vector::{axpy, scale};
 use crate::operator::LinearOperator;
 use crate::scalar::{exponent, power_of_two};
-use crate::simd::Level;
+use crate::simd::{Aligned, Level};
 
 use super::basis::Basis;
 use super::bounds::Christoffel;
@@ -148,15 +148,15 @@ struct Process<'a, 's, O> {
     basis: Basis,
     matrix: Tridiagonal,
     n_passes: usize,
-    v: Vec<f64>,
-    t: Vec<f64>,
-    z: Vec<f64>,
+    v: Aligned,
+    t: Aligned,
+    z: Aligned,
 }
 
 impl<'a, 's, O: LinearOperator> Process<'a, 's, O> {
     fn new(op: &'a mut O, settings: Settings<'s>) -> Self {
         let (nrows, ncols) = op.shape();
-        let mut v = vec![0.0; ncols];
+        let mut v = Aligned::zeros(ncols);
         let is_warm = start::fill(settings.level, settings.seed, settings.v0, &mut v);
         let failure_prob = match settings.target {
             Target::Rtol(_) => VALUE_FAILURE_PROB,
@@ -171,8 +171,8 @@ impl<'a, 's, O: LinearOperator> Process<'a, 's, O> {
             matrix: Tridiagonal::default(),
             n_passes: 0,
             v,
-            t: vec![0.0; nrows],
-            z: vec![0.0; ncols],
+            t: Aligned::zeros(nrows),
+            z: Aligned::zeros(ncols),
         }
     }
 

@@ -1,9 +1,10 @@
 //! `A x` and `A' x`, for the products that do not come in pairs.
 
 use crate::matrix::MatRef;
+use crate::scalar::Element;
 use crate::simd::{Kernel, Level, Load, Simd};
 
-use super::rows::{dots, for_row_groups, update};
+use super::rows::{Strip, products, update};
 
 struct Matvec<'a, 'w, T> {
     a: MatRef<'a, T>,
@@ -15,10 +16,7 @@ impl<T: Load<f64, 8>> Kernel for Matvec<'_, '_, T> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
-        for_row_groups!(S, 0..self.a.nrows(), |i, R| {
-            let rows: [&[T]; R] = std::array::from_fn(|r| self.a.row(i + r));
-            self.y[i..i + R].copy_from_slice(&dots::<S, T, f64, 8, R>(s, rows, self.x));
-        });
+        products::<S, T, f64, 8>(s, &whole(self.a), self.x, self.y);
     }
 }
 
@@ -32,12 +30,13 @@ impl<T: Load<f64, 8>> Kernel for Rmatvec<'_, '_, T> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
-        for_row_groups!(S, 0..self.a.nrows(), |i, R| {
-            let rows: [&[T]; R] = std::array::from_fn(|r| self.a.row(i + r));
-            let x: [f64; R] = std::array::from_fn(|r| self.x[i + r]);
-            update::<S, T, f64, 8, R>(s, x, rows, self.y);
-        });
+        let strip = whole(self.a);
+        update::<S, T, f64, 8>(s, self.x, &strip, &strip.no_rows(), self.y);
     }
+}
+
+fn whole<T: Element>(a: MatRef<'_, T>) -> Strip<'_, T> {
+    Strip { a, rows: 0..a.nrows(), columns: 0..a.ncols() }
 }
 
 /// `y = A x`.

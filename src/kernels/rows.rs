@@ -1,10 +1,70 @@
-//! The two primitives of every pass over a matrix.
+//! The two primitives of every pass over a matrix: products of rows with a vector, and the update
+//! of a vector by rows.
 //!
-//! Both take a fixed number of rows at a time so that the vector is loaded once for all of them.
-//! How many never shows in the result: a row's dot product has its own accumulators, and an update
-//! adds the rows one after the other.
+//! How many rows or columns are taken at a time never shows in the result: each row's product has
+//! accumulators of its own, and an update adds the rows one after the other, whatever it holds in
+//! registers meanwhile.
+//!
+//! No closure here may touch a vector: it would be compiled without the tier's instructions, and
+//! each operation in it become a call.
 
+use std::ops::Range;
+
+use crate::matrix::MatRef;
+use crate::scalar::Element;
 use crate::simd::{Lanes, Load, Real, Simd, Vector};
+
+/// Some rows of a matrix, or the same columns of some rows.
+#[derive(Debug, Clone)]
+pub(super) struct Strip<'a, T> {
+    pub(super) a: MatRef<'a, T>,
+    pub(super) rows: Range<usize>,
+    pub(super) columns: Range<usize>,
+}
+
+impl<'a, T: Element> Strip<'a, T> {
+    pub(super) fn nrows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// A strip without rows, for an update that has nothing to fetch.
+    pub(super) fn no_rows(&self) -> Self {
+        Self { rows: 0..0, ..self.clone() }
+    }
+
+    #[inline(always)]
+    fn row(&self, i: usize) -> &'a [T] {
+        &self.a.row(self.rows.start + i)[self.columns.clone()]
+    }
+
+    #[inline(always)]
+    fn group<const R: usize>(&self, i: usize) -> [&'a [T]; R] {
+        std::array::from_fn(|r| self.row(i + r))
+    }
+}
+
+/// `t[i] = row_i . v` for every row of the strip.
+#[inline(always)]
+pub(super) fn products<S, T, A, const L: usize>(s: S, strip: &Strip<'_, T>, v: &[A], t: &mut [A])
+where
+    S: Simd + Lanes<A, L>,
+    T: Load<A, L>,
+    A: Real + Load<A, L>,
+{
+    let n = strip.nrows();
+    let mut i = 0;
+    while S::ROWS == 4 && i + 4 <= n {
+        t[i..i + 4].copy_from_slice(&dots::<S, T, A, L, 4>(s, strip.group(i), v));
+        i += 4;
+    }
+    while i + 2 <= n {
+        t[i..i + 2].copy_from_slice(&dots::<S, T, A, L, 2>(s, strip.group(i), v));
+        i += 2;
+    }
+    if i < n {
+        t[i..i + 1].copy_from_slice(&dots::<S, T, A, L, 1>(s, strip.group(i), v));
+    }
+}
 
 /// `[row . v for row in rows]`, each with two accumulators: even and odd chunks of `L` lanes.
 ///
@@ -47,66 +107,98 @@ where
             odd[r] = T::load_partial(s, row_tail).mul_add(x, odd[r]);
         }
     }
-    std::array::from_fn(|r| even[r].add(odd[r]).sum())
+    let mut sums = [A::ZERO; R];
+    for r in 0..R {
+        sums[r] = even[r].add(odd[r]).sum();
+    }
+    sums
 }
 
-/// `z += sum_r t[r] * rows[r]`, the rows added in order, each by one fused multiply-add.
+/// `z += sum_i t[i] * row_i`, the rows added in order, each by one fused multiply-add.
+///
+/// A tile of `z` stays in registers while all rows of the strip pass by. The rows `ahead` are
+/// fetched meanwhile, as many as there are rows in the strip at most.
 #[inline(always)]
-pub(super) fn update<S, T, A, const L: usize, const R: usize>(
+pub(super) fn update<S, T, A, const L: usize>(
     s: S,
-    t: [A; R],
-    rows: [&[T]; R],
+    t: &[A],
+    strip: &Strip<'_, T>,
+    ahead: &Strip<'_, T>,
     z: &mut [A],
 ) where
     S: Simd + Lanes<A, L>,
     T: Load<A, L>,
     A: Real + Load<A, L>,
 {
-    let t = t.map(|x| s.splat(x));
     let (chunks, tail) = z.as_chunks_mut::<L>();
-    let n = chunks.len();
-    let body = rows.map(|row| &row.as_chunks::<L>().0[..n]);
-    for k in 0..n {
-        let mut x = A::load(s, &chunks[k]);
-        for r in 0..R {
-            x = t[r].mul_add(T::load(s, &body[r][k]), x);
-        }
-        x.store(&mut chunks[k]);
+    let mut k = 0;
+    while S::TILE == 8 && k + 8 <= chunks.len() {
+        update_tile::<S, T, A, L, 8>(s, t, strip, ahead, k, &mut chunks[k..k + 8]);
+        k += 8;
+    }
+    while k + 4 <= chunks.len() {
+        update_tile::<S, T, A, L, 4>(s, t, strip, ahead, k, &mut chunks[k..k + 4]);
+        k += 4;
+    }
+    while k < chunks.len() {
+        update_tile::<S, T, A, L, 1>(s, t, strip, ahead, k, &mut chunks[k..k + 1]);
+        k += 1;
     }
     if !tail.is_empty() {
         let mut x = A::load_partial(s, tail);
-        for r in 0..R {
-            let row_tail = &rows[r][n * L..n * L + tail.len()];
-            x = t[r].mul_add(T::load_partial(s, row_tail), x);
+        for (i, &factor) in t.iter().enumerate() {
+            let row_tail = &strip.row(i)[k * L..k * L + tail.len()];
+            x = s.splat(factor).mul_add(T::load_partial(s, row_tail), x);
         }
         x.store_partial(tail);
     }
 }
 
-/// Calls `$body` for groups of `S::ROWS` rows of `$range`, then row by row: `$i` is the first row
-/// and `$R` the number of rows, a constant.
-macro_rules! for_row_groups {
-    ($s:ty, $range:expr, |$i:ident, $R:ident| $body:block) => {{
-        let range = $range;
-        let mut $i = range.start;
-        if <$s as Simd>::ROWS == 4 {
-            const $R: usize = 4;
-            while $i + $R <= range.end {
-                $body
-                $i += $R;
-            }
-        } else {
-            const $R: usize = 2;
-            while $i + $R <= range.end {
-                $body
-                $i += $R;
+/// The update of `W` chunks of `z`, the first of which is chunk `k`.
+#[inline(always)]
+fn update_tile<S, T, A, const L: usize, const W: usize>(
+    s: S,
+    t: &[A],
+    strip: &Strip<'_, T>,
+    ahead: &Strip<'_, T>,
+    k: usize,
+    z: &mut [[A; L]],
+) where
+    S: Simd + Lanes<A, L>,
+    T: Load<A, L>,
+    A: Real + Load<A, L>,
+{
+    let z: &mut [[A; L]; W] = z.try_into().expect("the caller cuts W chunks");
+    let mut x = [s.splat(A::ZERO); W];
+    for w in 0..W {
+        x[w] = A::load(s, &z[w]);
+    }
+    for (i, &factor) in t.iter().enumerate() {
+        let factor = s.splat(factor);
+        let row: &[[T; L]; W] = chunks_at(strip.row(i), k);
+        if i < ahead.nrows() {
+            let next: &[[T; L]; W] = chunks_at(ahead.row(i), k);
+            for w in (0..W).step_by(lines_apart::<T, L>()) {
+                s.prefetch(&next[w]);
             }
         }
-        const $R: usize = 1;
-        while $i < range.end {
-            $body
-            $i += $R;
+        for w in 0..W {
+            x[w] = factor.mul_add(T::load(s, &row[w]), x[w]);
         }
-    }};
+    }
+    for w in 0..W {
+        x[w].store(&mut z[w]);
+    }
 }
-pub(super) use for_row_groups;
+
+/// Chunks `k .. k + W` of a row.
+#[inline(always)]
+fn chunks_at<T, const L: usize, const W: usize>(row: &[T], k: usize) -> &[[T; L]; W] {
+    row.as_chunks::<L>().0[k..k + W].try_into().expect("the range has W chunks")
+}
+
+/// How many chunks begin on the same cache line.
+const fn lines_apart<T, const L: usize>() -> usize {
+    let chunks = 64 / size_of::<[T; L]>();
+    if chunks == 0 { 1 } else { chunks }
+}

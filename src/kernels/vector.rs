@@ -2,19 +2,33 @@
 
 use crate::simd::{Kernel, Lanes, Level, Real, Simd, Vector};
 
-use super::rows::update;
-
 struct Axpy<'a> {
     alpha: f64,
     x: &'a [f64],
     y: &'a mut [f64],
 }
 
+impl Axpy<'_> {
+    #[inline(always)]
+    fn body<S: Simd + Lanes<A, L>, A: Real, const L: usize>(s: S, alpha: A, x: &[A], y: &mut [A]) {
+        let factor = s.splat(alpha);
+        let (xs, x_tail) = x.as_chunks::<L>();
+        let (ys, y_tail) = y.as_chunks_mut::<L>();
+        for (x, y) in xs.iter().zip(ys) {
+            factor.mul_add(s.load(x), s.load(y)).store(y);
+        }
+        if !x_tail.is_empty() {
+            let sum = factor.mul_add(s.load_partial(x_tail), s.load_partial(y_tail));
+            sum.store_partial(y_tail);
+        }
+    }
+}
+
 impl Kernel for Axpy<'_> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
-        update::<S, f64, f64, 8, 1>(s, [self.alpha], [self.x], self.y);
+        Self::body::<S, f64, 8>(s, self.alpha, self.x, self.y);
     }
 }
 

@@ -154,6 +154,7 @@ impl Vector<f64, 8> for F64s {
 
 impl Simd for Avx2 {
     const ROWS: usize = 2;
+    const TILE: usize = 4;
 
     ops! {
         fn widen_f16(self, src: &[f16; 8]) -> F64s =
@@ -166,6 +167,13 @@ impl Simd for Avx2 {
             _mm256_cvtps_pd(_mm_loadu_ps(src.as_ptr())),
             _mm256_cvtps_pd(_mm_loadu_ps(src[4..].as_ptr())),
         );
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(self, x: &T) {
+        // SAFETY: a prefetch of any address is a hint that cannot fault, and every CPU of this
+        // tier has SSE.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(x).cast()) }
     }
 
     #[inline(always)]

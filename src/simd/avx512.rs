@@ -127,6 +127,7 @@ impl Vector<f64, 8> for F64s {
 
 impl Simd for Avx512 {
     const ROWS: usize = 4;
+    const TILE: usize = 8;
 
     ops! {
         fn widen_f16(self, src: &[f16; 8]) -> F64s = {
@@ -139,6 +140,13 @@ impl Simd for Avx512 {
         };
         fn widen_f32(self, src: &[f32; 8]) -> F64s =
             F64s(_mm512_cvtps_pd(_mm256_loadu_ps(src.as_ptr())));
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(self, x: &T) {
+        // SAFETY: a prefetch of any address is a hint that cannot fault, and every CPU of this
+        // tier has SSE.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(x).cast()) }
     }
 
     #[inline(always)]

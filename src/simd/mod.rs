@@ -8,6 +8,7 @@
 //!
 //! No algorithm lives here; the floor above is `kernels/`.
 
+mod aligned;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -16,5 +17,6 @@ mod level;
 mod portable;
 mod vector;
 
+pub(crate) use aligned::{Aligned, LANES};
 pub use level::{Level, available_levels, level_name};
 pub(crate) use vector::{Kernel, Lanes, Load, Real, Simd, Vector};

@@ -72,6 +72,7 @@ impl_lanes!(f64, 8);
 
 impl Simd for Portable {
     const ROWS: usize = 2;
+    const TILE: usize = 4;
 
     #[inline(always)]
     fn widen_f16(self, src: &[f16; 8]) -> [f64; 8] {
@@ -85,6 +86,8 @@ impl Simd for Portable {
     fn widen_f32(self, src: &[f32; 8]) -> [f64; 8] {
         src.map(f64::from)
     }
+    #[inline(always)]
+    fn prefetch<T>(self, _: &T) {}
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> K::Output {
         kernel.eval(self)

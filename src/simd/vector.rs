@@ -68,9 +68,15 @@ pub(crate) trait Simd: Lanes<f32, 16> + Lanes<f64, 8> {
     /// It never changes a result, since each row has accumulators of its own.
     const ROWS: usize;
 
+    /// Chunks of `z` a kernel holds in registers at a time. It never changes a result either.
+    const TILE: usize;
+
     fn widen_f16(self, src: &[f16; 8]) -> <Self as Lanes<f64, 8>>::V;
     fn widen_bf16(self, src: &[bf16; 8]) -> <Self as Lanes<f64, 8>>::V;
     fn widen_f32(self, src: &[f32; 8]) -> <Self as Lanes<f64, 8>>::V;
+
+    /// Asks for the cache line of `x`, which will be read soon. It changes no result.
+    fn prefetch<T>(self, x: &T);
 
     /// Runs a kernel compiled for this tier.
     fn run<K: Kernel>(self, kernel: K) -> K::Output;

@@ -21,7 +21,7 @@ fn component_in_space_is_uniform() {
 #[test]
 fn wallis_series_continues_the_product() {
     let by_recurrence = |k: usize| {
-        let start = if k % 2 == 0 { std::f64::consts::FRAC_PI_2 } else { 1.0 };
+        let start = if k.is_multiple_of(2) { std::f64::consts::FRAC_PI_2 } else { 1.0 };
         (1..=k)
             .filter(|j| j % 2 == k % 2 && *j > 1)
             .fold(start, |w, j| w * (j - 1) as f64 / j as f64)
