@@ -78,14 +78,13 @@ def sections(name: str) -> set[str]:
 
 
 @pytest.fixture
-def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that the examples are run in, with the files they speak of."""
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the examples in a folder with the files they speak of."""
     rng = np.random.default_rng(7)
     weights = {f"layers.{i}.weight": rng.standard_normal((48, 32)) for i in range(3)}
     save_file(weights, tmp_path / "model.safetensors")
     np.savez(tmp_path / "model.npz", **weights)
     monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def run_command(command: list[str]) -> "subprocess.CompletedProcess[str]":
@@ -114,7 +113,8 @@ def test_python_block_of_page_has_prompts(page: Path) -> None:
 
 
 @pytest.mark.parametrize("command", console_commands())
-def test_console_example_is_accepted(command: str, models: Path) -> None:
+@pytest.mark.usefixtures("models")
+def test_console_example_is_accepted(command: str) -> None:
     options = ["--format", "json", "-o", "old.json"]
     baseline = run_command(["rsspecnorm", "audit", "model.safetensors", *options])
     assert (baseline.returncode, baseline.stderr) == (0, "")
@@ -161,7 +161,9 @@ def test_function_docstring_has_the_sections_it_needs(name: str) -> None:
 def test_every_parameter_is_described(name: str) -> None:
     text = inspect.getdoc(getattr(rsspecnorm, name)) or ""
     parameters = inspect.signature(getattr(rsspecnorm, name)).parameters
-    missing = [p for p in parameters if not re.search(rf"^[\w, ]*\b{p}\b[\w, ]*:", text, re.M)]
+    missing = [
+        p for p in parameters if not re.search(rf"^[\w, ]*\b{p}\b[\w, ]*:", text, re.MULTILINE)
+    ]
     assert missing == []
 
 
