@@ -19,6 +19,8 @@ FUZZ_FILTER ?= fuzz
 
 VENV := .venv
 STAMPS := $(VENV)/stamps
+# All that tests and benches need.
+READY := $(STAMPS)/installed $(STAMPS)/extras $(STAMPS)/checkpoint
 BIN := "$(CURDIR)/$(VENV)/bin"
 # Python is asked for modules, never for scripts of the environment: their first line breaks where
 # the path of the checkout is long or has a space.
@@ -44,20 +46,20 @@ help: ## List the tasks
 
 # --- The two commands of the README ---------------------------------------------------------------
 
-demo: $(STAMPS)/installed $(STAMPS)/checkpoint ## Audit a real checkpoint: build, install, print the table
+demo: $(STAMPS)/installed $(STAMPS)/checkpoint ## Build, install, audit a real checkpoint
 	@model=$$($(PY) tools/find_checkpoint.py) && $(PY) -m rsspecnorm audit "$$model"
 
-test: test-rust test-python bench-check lint ## Every test on every SIMD tier, the benches once, then lint
+test: test-rust test-python bench-check lint ## All tests on all SIMD tiers, the benches once, lint
 
 # --- Its parts ------------------------------------------------------------------------------------
 
 test-rust: $(STAMPS)/installed ## Rust tests, once per SIMD tier of this CPU
 	$(PY) tools/rust_tests.py
 
-test-python: $(STAMPS)/installed $(STAMPS)/extras $(STAMPS)/checkpoint ## Python tests against the installed wheel
+test-python: $(READY) ## Python tests against the installed wheel
 	$(OUTSIDE) $(PYTEST) "$(CURDIR)/tests/python"
 
-test-long: $(STAMPS)/installed $(STAMPS)/extras $(STAMPS)/checkpoint ## Only the tests that take minutes
+test-long: $(READY) ## Only the tests that take minutes
 	$(OUTSIDE) $(PYTEST) -m long --timeout 3600 "$(CURDIR)/tests/python"
 
 lint: $(STAMPS)/installed $(STAMPS)/extras ## Formatting, lints, floors, types, stubs, documentation
@@ -78,11 +80,11 @@ fmt: $(STAMPS)/extras ## Format everything, mend what the linters can mend
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: $(STAMPS)/installed $(STAMPS)/extras $(STAMPS)/checkpoint ## Measure: Rust kernels, then calls beside their peers
+bench: $(READY) ## Measure: Rust kernels, then calls beside their peers
 	$(CARGO) bench --locked -p rsspecnorm --bench '*'
 	$(OUTSIDE) $(PYTEST) --benchmark-enable --benchmark-only "$(CURDIR)/benches/python"
 
-bench-check: $(STAMPS)/installed $(STAMPS)/extras $(STAMPS)/checkpoint ## Run every benchmark once, unmeasured
+bench-check: $(READY) ## Run every benchmark once, unmeasured
 	$(CARGO) test --locked -p rsspecnorm --bench '*'
 	$(OUTSIDE) $(PYTEST) --benchmark-disable "$(CURDIR)/benches/python"
 
@@ -127,7 +129,8 @@ $(STAMPS)/checkpoint: $(STAMPS)/venv
 	@touch $@
 
 $(STAMPS)/sources.txt: FORCE | $(STAMPS)/venv
-	@$(call KEEP_IF_EQUAL,rustc --version && find $(SOURCES) -type f ! -name '*.pyc' -exec cksum {} + | LC_ALL=C sort)
+	@$(call KEEP_IF_EQUAL,rustc --version && \
+		find $(SOURCES) -type f ! -name '*.pyc' -exec cksum {} + | LC_ALL=C sort)
 
 $(STAMPS)/wheel: $(STAMPS)/sources.txt $(STAMPS)/builder
 	rm -f dist/*.whl

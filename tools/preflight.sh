@@ -25,7 +25,8 @@ elif ! version=$(rustc --version 2>/dev/null); then
     need "Rust >= 1.89 ('rustc' does not run); install a Rust toolchain"
 else
     version=${version#rustc }
-    at_least "${version%% *}" 1.89 || need "Rust >= 1.89 (rustc is ${version%% *}); update the toolchain"
+    version=${version%% *}
+    at_least "$version" 1.89 || need "Rust >= 1.89 (rustc is $version); update the toolchain"
 fi
 
 if ! version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null); then
@@ -33,13 +34,13 @@ if ! version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 
 elif ! at_least "$version" 3.11; then
     need "Python >= 3.11 ('$python' is $version); name another by make PYTHON=..."
 elif ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
-    need "the modules venv and ensurepip of '$python'; some systems ship them as a package of its own"
+    need "the modules venv and ensurepip of '$python'; some systems package them by themselves"
 fi
 
 if [ -d .venv ] && ! .venv/bin/python -c 'import pip' 2>/dev/null; then
     need "a working .venv (its Python is gone, or it was moved); remove it with make clean"
 fi
 
-command -v cc >/dev/null 2>&1 || need "a C linker ('cc'), which Rust calls to link; install a C compiler"
+command -v cc >/dev/null 2>&1 || need "a linker ('cc'), which Rust calls; install a C compiler"
 
 exit "$missing"
