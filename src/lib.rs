@@ -1,6 +1,7 @@
 //! The spectral norm of matrices: fast, accurate to a stated tolerance, with an upper bound.
 
 mod api;
+pub mod audit;
 mod error;
 mod matrix;
 mod scalar;
