@@ -69,12 +69,13 @@ pub(crate) fn audit_arrays<'py>(
     settings: SettingsTuple,
     on_rows: &Bound<'py, PyAny>,
 ) -> PyResult<Vec<Bound<'py, PyDict>>> {
-    let tensor = |(file, name, dtype, shape, bytes): &'_ Array<'py>| -> PyResult<Tensor<'_>> {
-        let (file, name, shape) = (file.clone(), name.clone(), shape.clone());
-        Ok(Tensor { file, name, dtype: Dtype::from_name(dtype), shape, bytes: bytes.as_slice()? })
-    };
     let tensors = arrays.iter().map(tensor).collect::<PyResult<_>>()?;
     measure(py, tensors, settings, on_rows)
+}
+
+fn tensor<'a>((file, name, dtype, shape, bytes): &'a Array<'_>) -> PyResult<Tensor<'a>> {
+    let (file, name, shape) = (file.clone(), name.clone(), shape.clone());
+    Ok(Tensor { file, name, dtype: Dtype::from_name(dtype), shape, bytes: bytes.as_slice()? })
 }
 
 fn open(paths: &[PathBuf]) -> Result<Vec<Checkpoint>, Error> {
