@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use numpy::PyReadonlyArray1;
-use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use rsspecnorm::Error;
 use rsspecnorm::audit::{Checkpoint, Dtype, Plan, Row, Settings, Skipped, Tensor, resolve};
+
+use crate::errors::Failure;
 
 /// Name, dtype, shape and file of a tensor.
 type Listed = (String, String, Vec<usize>, String);
@@ -33,7 +34,7 @@ impl Audit {
     #[new]
     #[pyo3(signature = (paths, /))]
     fn new(py: Python<'_>, paths: Vec<PathBuf>) -> PyResult<Self> {
-        let files = py.detach(|| open(&paths)).map_err(exception)?;
+        let files = py.detach(|| open(&paths)).map_err(Failure::from)?;
         Ok(Self { files })
     }
 
@@ -94,7 +95,7 @@ fn measure<'py>(
     (rtol, bounds, num_threads): SettingsTuple,
     on_rows: &Bound<'py, PyAny>,
 ) -> PyResult<Vec<Bound<'py, PyDict>>> {
-    let plan = Plan::new(tensors).map_err(exception)?;
+    let plan = Plan::new(tensors).map_err(Failure::from)?;
     let settings = Settings { rtol, bounds, num_threads };
     let on_rows = on_rows.clone().unbind();
     py.detach(|| run_detached(&plan, &settings, &on_rows))?;
@@ -114,7 +115,7 @@ fn run_detached(plan: &Plan<'_>, settings: &Settings, on_rows: &Py<PyAny>) -> Py
     let push = |row| queue.lock().unwrap_or_else(PoisonError::into_inner).push(row);
     let outcome = plan.run(settings, Some(&mut poll), &push);
     raised?;
-    outcome.map_err(exception)?;
+    outcome.map_err(Failure::from)?;
     hand_over(&queue, on_rows)
 }
 
@@ -158,12 +159,4 @@ fn skipped_dict<'py>(py: Python<'py>, skipped: &Skipped) -> PyResult<Bound<'py, 
     dict.set_item("reason", &skipped.reason)?;
     dict.set_item("file", &skipped.file)?;
     Ok(dict)
-}
-
-fn exception(error: Error) -> PyErr {
-    match error {
-        Error::Checkpoint { .. } => PyOSError::new_err(error.to_string()),
-        Error::Interrupted => PyKeyboardInterrupt::new_err(()),
-        _ => PyValueError::new_err(error.to_string()),
-    }
 }

@@ -49,10 +49,10 @@ def execute(args: argparse.Namespace) -> int:
 
         plot.require()
     with Output(args.output) as output:
-        stream = _streams(args) and (lambda row: output.write(formats.line(row)))
-        audit = Audit(args, stream or None)
+        streaming = _streams(args)
+        audit = Audit(args, output if streaming else None)
         rows = audit.run()
-        if not stream:
+        if not streaming:
             for piece in formats.render(audit.report(rows), args.format):
                 output.write(piece)
     if args.plot is not None:
@@ -68,11 +68,11 @@ class Audit:
     ----------
     args : argparse.Namespace
         The command line.
-    stream : callable, optional
-        Called with each row as it finishes.
+    stream : Output, optional
+        Takes each row as it finishes.
     """
 
-    def __init__(self, args: argparse.Namespace, stream: Callable[[Row], None] | None) -> None:
+    def __init__(self, args: argparse.Namespace, stream: Output | None) -> None:
         self.args = args
         self.stream = stream
         self.start = time.monotonic()
@@ -129,8 +129,8 @@ class Audit:
                 raise errors.Terminated(2)
             found.extend(rows)
             if self.stream is not None:
-                for row in rows:
-                    self.stream(row)
+                self.stream.write("".join(map(formats.line, rows)))
+                self.stream.flush()
             progress.advance(sum(math.prod(row["shape"]) for row in rows))
 
         return collect

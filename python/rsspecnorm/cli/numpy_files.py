@@ -11,7 +11,7 @@ import numpy as np
 
 from rsspecnorm import _core
 from rsspecnorm.cli.errors import CommandError, describe
-from rsspecnorm.cli.sources import Listed
+from rsspecnorm.cli.sources import Listed, numbered
 
 if TYPE_CHECKING:
     from rsspecnorm.cli.sources import OnRows, Settings, Source
@@ -116,9 +116,10 @@ class NpzFile:
     def run(self, keep: list[int], settings: Settings, on_rows: OnRows) -> list[dict[str, Any]]:
         """Unpack and measure the arrays that are kept."""
         skipped = []
-        for member in (self.members[i] for i in keep):
+        for i in keep:
+            member = self.members[i]
             array = self._array(member)
-            skipped += measure(member.listed, array, settings, on_rows)
+            skipped += measure(member.listed, array, settings, numbered(on_rows, i))
         return skipped
 
     def _member(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:

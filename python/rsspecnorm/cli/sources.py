@@ -42,6 +42,29 @@ class Source(Protocol):
         """Measure those at the indices `keep`; return what was skipped."""
 
 
+def numbered(on_rows: OnRows, number: int) -> OnRows:
+    """
+    Keep the order of several calls.
+
+    Parameters
+    ----------
+    on_rows : callable
+        Takes rows whose index counts within one call.
+    number : int
+        The call's place.
+
+    Returns
+    -------
+    callable
+        Takes the same rows and makes their index count across calls.
+    """
+
+    def collect(rows: list[Row]) -> None:
+        on_rows([{**row, "index": (number, row["index"])} for row in rows])
+
+    return collect
+
+
 def open_sources(paths: Sequence[str]) -> list[Source]:
     """
     Open what the command line names.

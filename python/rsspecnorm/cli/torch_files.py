@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rsspecnorm.cli.errors import CommandError, describe
-from rsspecnorm.cli.sources import Listed
+from rsspecnorm.cli.sources import Listed, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,8 @@ class TorchFile:
         skipped = []
         for group in (views, *([i] for i in copies)):
             if group:
-                skipped += _core.audit_arrays(list(map(self._item, group)), settings, on_rows)
+                items, collect = list(map(self._item, group)), numbered(on_rows, group[0])
+                skipped += _core.audit_arrays(items, settings, collect)
         return skipped
 
     def _item(self, index: int) -> tuple[str, str, str, list[int], Any]:
