@@ -16,6 +16,7 @@ from rsspecnorm.cli.rows import arrange, summary, wanted
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+    from types import ModuleType
 
     from rsspecnorm.cli.columns import Row
 
@@ -45,9 +46,7 @@ def execute(args: argparse.Namespace) -> int:
 
         old = baseline.read(args.baseline)
     if args.plot is not None:
-        from rsspecnorm.cli import plot
-
-        plot.require()
+        _plot_module().require()
     with Output(args.output) as output:
         streaming = _streams(args)
         audit = Audit(args, output if streaming else None)
@@ -56,7 +55,7 @@ def execute(args: argparse.Namespace) -> int:
             for piece in formats.render(audit.report(rows), args.format):
                 output.write(piece)
     if args.plot is not None:
-        plot.draw(arrange(rows, args.sort, args.limit), args.plot)
+        _plot_module().draw(arrange(rows, args.sort, args.limit), args.plot)
     return _judge(args, rows, old)
 
 
@@ -134,6 +133,13 @@ class Audit:
             progress.advance(sum(math.prod(row["shape"]) for row in rows))
 
         return collect
+
+
+def _plot_module() -> ModuleType:
+    """The drawing half, which nothing else needs."""
+    from rsspecnorm.cli import plot
+
+    return plot
 
 
 def _streams(args: argparse.Namespace) -> bool:

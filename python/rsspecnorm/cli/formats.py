@@ -96,7 +96,8 @@ def _footer(report: Report) -> Iterator[str]:
         parts.append(f"{hidden} not shown")
     yield f"{', '.join(parts)}, {total['seconds']:.2f} s\n"
     if total["sigma_max"] is not None:
-        yield f"largest sigma_max: {total['sigma_max']:.6g} in {printable(total['sigma_max_name'])}\n"
+        name = printable(total["sigma_max_name"])
+        yield f"largest sigma_max: {total['sigma_max']:.6g} in {name}\n"
     yield f"{_NOTE}\n"
 
 

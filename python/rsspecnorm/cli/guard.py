@@ -91,7 +91,7 @@ def _signals() -> list[signal.Signals]:
     return [s for s in known if signal.getsignal(s) is not signal.SIG_IGN]
 
 
-def _child(args: argparse.Namespace, parent: int, mask: set[signal.Signals]) -> NoReturn:
+def _child(args: argparse.Namespace, parent: int, mask: set[int | signal.Signals]) -> NoReturn:
     """Run the command and end without the interpreter's own farewell."""
     code = 2
     try:

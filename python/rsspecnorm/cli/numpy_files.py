@@ -132,7 +132,8 @@ class NpzFile:
         if info.file_size > max(_BOMB_BYTES, _BOMB_RATIO * info.compress_size):
             raise CommandError(f"{self.path}: {info.filename}: unpacks to {info.file_size} bytes")
         name = info.filename.removesuffix(".npy")
-        return _Member(Listed(name, dtype_name(dtype), shape, self.path), info, dtype, fortran, start)
+        listed = Listed(name, dtype_name(dtype), shape, self.path)
+        return _Member(listed, info, dtype, fortran, start)
 
     def _array(self, member: _Member) -> np.ndarray[Any, Any]:
         if not _is_read(member.listed):
@@ -143,8 +144,9 @@ class NpzFile:
                 flat = _fill(stream, member.info.file_size - member.start)
         except Exception as error:  # as in open_numpy
             raise _refuse(f"{self.path}: {member.info.filename}", error) from error
-        order = "F" if member.fortran else "C"
-        return flat.view(member.dtype).reshape(member.listed.shape, order=order)
+        typed: np.ndarray[Any, Any] = flat.view(member.dtype)
+        shape = tuple(member.listed.shape)
+        return typed.reshape(shape[::-1]).T if member.fortran else typed.reshape(shape)
 
 
 def _is_read(listed: Listed) -> bool:
@@ -173,7 +175,7 @@ def _header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:  # noqa
 def _fill(stream: Any, size: int) -> np.ndarray[Any, Any]:  # noqa: ANN401 - any file
     """Read exactly `size` bytes to the end of the stream, whose checksum is checked there."""
     flat = np.empty(size, np.uint8)
-    view, filled = memoryview(flat), 0
+    view, filled = flat.data, 0
     while filled < size:
         count = stream.readinto(view[filled : filled + (1 << 20)])
         if not count:

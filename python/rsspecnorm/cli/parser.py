@@ -31,7 +31,7 @@ _PATH_HELP = (
 class _Version(argparse.Action):
     """Print the version, which only the native module knows, when it is asked for."""
 
-    def __call__(self, parser: argparse.ArgumentParser, *_args: object) -> None:  # type: ignore[override]
+    def __call__(self, parser: argparse.ArgumentParser, *_args: object) -> None:
         from rsspecnorm import _core
 
         parser.exit(0, f"rsspecnorm {_core.version()}\n")
