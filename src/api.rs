@@ -3,10 +3,18 @@
 //! One engine serves every call: [`solve_each`] takes matrices and a [`Request`] and hands back a
 //! [`Solution`] per matrix, in whatever order they finish. The other functions are short forms.
 
+use std::sync::OnceLock;
+
 use ndarray::ArrayView2;
 
 use crate::error::Error;
 use crate::matrix::{Matrix, Store};
+use crate::schedule;
+use crate::simd::Level;
+use crate::solution::solve_one;
+use crate::validate;
+
+pub use crate::solution::{Entries, Method, Solution};
 
 /// What a call must reach before it stops.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,87 +70,93 @@ pub struct Control<'a> {
     pub interrupted: Option<&'a mut dyn FnMut() -> bool>,
 }
 
-/// How sigma was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Method {
-    /// The answer needs no arithmetic: an empty, zero or non-finite matrix.
-    Trivial,
-    /// Fused Lanczos.
-    Lanczos,
-}
-
-/// What the first pass over a matrix learns of its entries.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Entries {
-    /// The largest finite magnitude.
-    pub max_abs: f64,
-    /// The Frobenius norm, NaN or infinite when an entry is.
-    pub fro: f64,
-    /// How many entries are NaN or infinite.
-    pub n_nonfinite: usize,
-}
-
-/// The leading singular triplet of one matrix and what is known of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Solution {
-    /// The largest singular value (sigma, never its square).
-    pub sigma: f64,
-    /// Left unit vector, of length `nrows`; empty unless asked for.
-    pub u: Vec<f64>,
-    /// Right unit vector, of length `ncols`; empty unless asked for.
-    pub v: Vec<f64>,
-    /// The second Ritz value, NaN when none was found.
-    pub second: f64,
-    /// Lower end of the interval that holds sigma.
-    pub lower: f64,
-    /// Upper end of the interval that holds sigma.
-    pub upper: f64,
-    /// `sqrt(|A v - sigma u|^2 + |A' u - sigma v|^2) / sigma`; NaN unless vectors were asked for.
-    pub residual: f64,
-    /// Reads of the matrix.
-    pub n_passes: usize,
-    /// Whether the goal was reached.
-    pub converged: bool,
-    /// How sigma was found.
-    pub method: Method,
-    /// What the first pass saw.
-    pub entries: Entries,
-}
-
 /// Solves every matrix and calls `done(index, solution)` as each one finishes, on any thread.
 ///
 /// # Errors
-/// [`Error::InvalidParameter`] for a setting out of range, [`Error::NonFinite`] when
-/// `check_finite` is set, [`Error::Interrupted`] when the caller stopped the call.
+/// [`Error::InvalidParameter`] or [`Error::ShapeMismatch`] for a setting that will not do,
+/// [`Error::NonFinite`] when `check_finite` is set, [`Error::LevelUnavailable`] for a tier forced
+/// in vain, [`Error::Interrupted`] when the caller stopped the call.
 pub fn solve_each(
     matrices: &[Matrix<'_>],
     request: &Request<'_>,
     control: Control<'_>,
     done: &(dyn Fn(usize, Solution) + Sync),
 ) -> Result<(), Error> {
-    let _ = (matrices, request, control, done); // replaced with the engine
-    Ok(())
+    validate::request(matrices, request)?;
+    validate::num_threads(control.num_threads)?;
+    let level = Level::current()?;
+    let sizes: Vec<usize> = matrices.iter().map(Matrix::len).collect();
+    schedule::run(&sizes, control.num_threads, control.interrupted, &|i, runner| {
+        let v0 = request.v0.map(|v0| v0[i]);
+        let solution = solve_one(&matrices[i], v0, request, level, runner)?;
+        if request.check_finite && solution.entries.n_nonfinite > 0 {
+            return Err(Error::NonFinite { index: i });
+        }
+        done(i, solution);
+        Ok(())
+    })
 }
 
 /// Solves every matrix, in order.
 ///
 /// # Errors
 /// As [`solve_each`].
+///
+/// ```
+/// use ndarray::array;
+/// use rsspecnorm::{Control, Matrix, Request, solve};
+///
+/// let a = array![[3.0, 0.0], [0.0, 4.0]];
+/// let a = Matrix::from_view(a.view()).unwrap();
+/// let request = Request { vectors: true, ..Request::default() };
+/// let solutions = solve(&[a], &request, Control::default())?;
+/// assert!((solutions[0].sigma - 4.0).abs() < 1e-12);
+/// assert!(solutions[0].residual < 1e-12);
+/// # Ok::<(), rsspecnorm::Error>(())
+/// ```
 pub fn solve(
     matrices: &[Matrix<'_>],
     request: &Request<'_>,
     control: Control<'_>,
 ) -> Result<Vec<Solution>, Error> {
-    let _ = (matrices, request, control);
-    Ok(Vec::new())
+    let solutions: Vec<OnceLock<Solution>> = matrices.iter().map(|_| OnceLock::new()).collect();
+    solve_each(matrices, request, control, &|i, solution| {
+        // Each index comes once, so the cell is empty.
+        let _ = solutions[i].set(solution);
+    })?;
+    Ok(solutions.into_iter().filter_map(OnceLock::into_inner).collect())
 }
 
 /// The largest singular value of a matrix, to the default relative error.
 ///
 /// # Errors
 /// As [`solve_each`].
+///
+/// ```
+/// let a = ndarray::array![[1.0_f32, 0.0], [1.0, 2.0]];
+/// let sigma = rsspecnorm::spectral_norm(a.view())?;
+/// assert!((sigma - 2.288245611).abs() < 1e-6);
+/// # Ok::<(), rsspecnorm::Error>(())
+/// ```
 pub fn spectral_norm<T: Store>(a: ArrayView2<'_, T>) -> Result<f64, Error> {
-    let _ = a;
-    Ok(0.0)
+    let copy;
+    let matrix = match Matrix::from_view(a) {
+        Some(matrix) => matrix,
+        None => {
+            copy = a.as_standard_layout();
+            Matrix::from_view(copy.view()).expect("a copy in standard layout has packed rows")
+        }
+    };
+    let solutions = solve(&[matrix], &Request::default(), Control::default())?;
+    Ok(solutions[0].sigma)
+}
+
+/// Sets the number of threads of all later calls; `None` returns to the environment's choice.
+///
+/// # Errors
+/// [`Error::InvalidParameter`] for zero.
+pub fn set_num_threads(n: Option<usize>) -> Result<(), Error> {
+    validate::num_threads(n)?;
+    schedule::set_num_threads(n);
+    Ok(())
 }

@@ -46,3 +46,45 @@ impl Element for f64 {
         self
     }
 }
+
+/// The exponent `e` of a finite `x != 0`: `2^e <= |x| < 2^(e + 1)`.
+pub(crate) fn exponent(x: f64) -> i32 {
+    const SUBNORMAL_SHIFT: i32 = 54;
+    let biased = |x: f64| ((x.to_bits() >> 52) & 0x7ff) as i32;
+    match biased(x) {
+        0 => biased(x * power_of_two(SUBNORMAL_SHIFT)) - 1023 - SUBNORMAL_SHIFT,
+        e => e - 1023,
+    }
+}
+
+/// `2^e` for an exponent of a normal double.
+pub(crate) fn power_of_two(e: i32) -> f64 {
+    debug_assert!((-1022..=1023).contains(&e), "2^{e} is not a normal double");
+    f64::from_bits(((e + 1023) as u64) << 52)
+}
+
+/// Two factors whose product is `2^e`, each a normal double.
+pub(crate) fn halved_power(e: i32) -> (f64, f64) {
+    (power_of_two(e / 2), power_of_two(e - e / 2))
+}
+
+/// `x * 2^e`, rounded at most once: infinite above the range, subnormal or zero below it.
+pub(crate) fn ldexp(x: f64, e: i32) -> f64 {
+    if x == 0.0 || !x.is_finite() {
+        return x;
+    }
+    // The first step brings the exponent to where the last multiplication alone may round.
+    let target = exponent(x) + e;
+    if target > 1023 {
+        return f64::INFINITY.copysign(x);
+    }
+    if target < -1100 {
+        return 0.0_f64.copysign(x);
+    }
+    let (half, rest) = halved_power(-exponent(x));
+    let unit = x * half * rest;
+    if target >= -1022 {
+        return unit * power_of_two(target);
+    }
+    unit * power_of_two(target + 200) * power_of_two(-200)
+}

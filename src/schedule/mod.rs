@@ -1,20 +1,13 @@
 //! Floor F5: who runs where. The only room that knows rayon; no arithmetic of its own.
+//!
+//! Work goes across matrices first, the largest first, each on one thread and in its cache; the
+//! blocks of a large matrix are shared with whoever is idle. The calling thread never computes in
+//! the pool: it waits and asks now and then whether to stop.
 
-use crate::error::Error;
+mod batch;
+mod pool;
+mod threads;
 
-/// Sets the number of threads for all later calls; `None` returns to the environment's choice.
-///
-/// # Errors
-/// [`Error::InvalidParameter`] for zero.
-pub fn set_num_threads(n: Option<usize>) -> Result<(), Error> {
-    let _ = n;
-    Ok(())
-}
-
-/// The number of threads a call without its own setting uses.
-///
-/// # Errors
-/// [`Error::InvalidParameter`] when an environment variable holds no positive number.
-pub fn num_threads() -> Result<usize, Error> {
-    Ok(1)
-}
+pub(crate) use batch::run;
+pub use threads::num_threads;
+pub(crate) use threads::set_num_threads;

@@ -1,17 +1,20 @@
 //! Floor F1: the only `unsafe` and the only `core::arch` of the crate.
+//!
+//! Kernels are written once, against one *virtual vector*: 16 lanes of f32 or 8 lanes of f64. A
+//! tier token ([`avx512::Avx512`], [`avx2::Avx2`], [`portable::Portable`]) is the proof that the
+//! CPU has the instructions, and gives that vector its operations ([`Lanes`], [`Simd`]): one
+//! register on AVX-512, two on AVX2, an array elsewhere. Every tier rounds alike (fused
+//! multiply-add, the same reduction tree), so a kernel returns the same bits on each.
+//!
+//! No algorithm lives here; the floor above is `kernels/`.
 
-use crate::error::Error;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod level;
+mod portable;
+mod vector;
 
-/// The name of the SIMD tier in use: `"portable"`, `"avx2"` or `"avx512"`.
-///
-/// # Errors
-/// [`Error::LevelUnavailable`] when `RSSPECNORM_LEVEL` names a tier this CPU lacks.
-pub fn level_name() -> Result<&'static str, Error> {
-    Ok("portable")
-}
-
-/// The names of the tiers this CPU has, narrowest first.
-#[must_use]
-pub fn available_levels() -> Vec<&'static str> {
-    vec!["portable"]
-}
+pub use level::{Level, available_levels, level_name};
+pub(crate) use vector::{Kernel, Lanes, Load, Real, Simd, Vector};

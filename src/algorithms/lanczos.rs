@@ -1,0 +1,329 @@
+//! Fused Lanczos on `B'B` with full reorthogonalisation, and its stopping rule.
+//!
+//! One pass over the matrix per step:
+//!
+//! ```text
+//! t = B v_k,  z = B' t,  alpha_k = |t|^2
+//! z <- z - alpha_k v_k - beta_{k-1} v_{k-1}, made orthogonal to v_1 ... v_k
+//! beta_k = |z|,  v_{k+1} = z / beta_k
+//! ```
+//!
+//! With the top Ritz value `theta`, its vector `V s` and the residual `r = beta_k |s_k|`, the value
+//! reported is the Rayleigh quotient of `B B'` at `B V s`, half a step further than `theta` at no
+//! cost: `lambda = theta + r^2 / theta <= sigma_1^2`.
+//!
+//! A small change, a small residual or Kato-Temple's bound alone may come from the second singular
+//! value while the first has not emerged. `rtol` is therefore reached only when, with probability
+//! `1 - VALUE_FAILURE_PROB` over the start, `sigma_1` lies within a percent of the value *and*
+//! Kato-Temple's bound is below `rtol` *and* two steps in a row changed the value by less than a
+//! tenth of it.
+//!
+//! | here | Kuczynski and Wozniakowski, SIMAX 13 (1992); Saad, Numerical Methods (2011) |
+//! |---|---|
+//! | `theta`, `second` | the two largest Ritz values |
+//! | `residual_squared` | the squared residual norm of the top Ritz pair |
+//! | Kato-Temple | `lambda_1 - theta <= r^2 / (theta - second)` |
+
+use crate::error::Error;
+use crate::kernels::reduce::dot;
+use crate::kernels::vector::{axpy, scale};
+use crate::operator::LinearOperator;
+use crate::scalar::{exponent, power_of_two};
+use crate::simd::Level;
+
+use super::basis::Basis;
+use super::bounds::Christoffel;
+use super::start;
+use super::tridiagonal::Tridiagonal;
+
+/// Probability, over the start vector, that an `rtol` is met for a smaller singular value than the
+/// first. The price of a smaller one is a few more passes.
+pub(crate) const VALUE_FAILURE_PROB: f64 = 1e-4;
+
+/// Width of the interval that must hold `sigma_1` before an `rtol` may count as reached.
+const VALUE_WIDTH: f64 = 1e-2;
+
+/// `beta_k` below this multiple of `theta` is rounding noise: the space is invariant.
+const BREAKDOWN: f64 = 16.0 * f64::EPSILON;
+
+/// Entries beyond this range are scaled before the first product; within it squares are safe.
+const SAFE_RANGE: std::ops::RangeInclusive<f64> = 1e-140..=1e140;
+
+/// The exponents a scale may have so that both it and scaled vectors stay normal numbers.
+const MAX_EXPONENT: i32 = 900;
+
+/// When to stop.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Target {
+    Rtol(f64),
+    Width { width: f64, failure_prob: f64 },
+}
+
+/// What a run needs besides the operator.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings<'a> {
+    pub(crate) level: Level,
+    pub(crate) target: Target,
+    pub(crate) maxiter: usize,
+    pub(crate) seed: u64,
+    pub(crate) v0: Option<&'a [f64]>,
+    pub(crate) vectors: bool,
+}
+
+/// What the first pass learnt of the entries, in the units of `2^exponent`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entries {
+    pub(crate) max_abs: f64,
+    pub(crate) sum_of_squares: f64,
+    pub(crate) exponent: i32,
+}
+
+/// The top singular triplet and its interval, in the units of `2^exponent`.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) sigma: f64,
+    pub(crate) second: f64,
+    pub(crate) lower: f64,
+    pub(crate) upper: f64,
+    pub(crate) converged: bool,
+    pub(crate) vectors: Option<Vectors>,
+}
+
+/// Unit vectors with `B right ~ sigma left`, and the relative residual of the triplet.
+#[derive(Debug)]
+pub(crate) struct Vectors {
+    pub(crate) left: Vec<f64>,
+    pub(crate) right: Vec<f64>,
+    pub(crate) residual: f64,
+}
+
+/// The end of a run: `found` is `None` for a zero or non-finite matrix.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) entries: Entries,
+    pub(crate) n_passes: usize,
+    pub(crate) found: Option<Found>,
+}
+
+/// Finds the top singular value of `op`.
+///
+/// # Errors
+/// [`Error::Interrupted`] when the operator says so.
+pub(crate) fn run<O: LinearOperator>(op: &mut O, settings: Settings<'_>) -> Result<Outcome, Error> {
+    let mut process = Process::new(op, settings);
+    let entries = process.first_pass()?;
+    let finite = entries.max_abs.is_finite() && !entries.sum_of_squares.is_nan();
+    if !finite || entries.max_abs == 0.0 {
+        return Ok(Outcome { entries, n_passes: process.n_passes, found: None });
+    }
+    let ceiling = entries.sum_of_squares;
+    let mut state = process.absorb();
+    while !process.is_done(&mut state, ceiling) && process.n_passes < settings.maxiter {
+        process.next_pass()?;
+        state = process.absorb_after(state);
+    }
+    let found = process.finish(&state, ceiling)?;
+    Ok(Outcome { entries, n_passes: process.n_passes, found: Some(found) })
+}
+
+/// What one step knows of the spectrum.
+#[derive(Debug, Clone, Copy)]
+struct State {
+    theta: f64,
+    residual_squared: f64,
+    /// The value: a lower bound of `sigma_1^2`.
+    lambda: f64,
+    /// The space holds all there is to know: it is the whole space or invariant.
+    exhausted: bool,
+    /// Steps in a row that changed the value by less than a tenth of `rtol`.
+    calm_steps: usize,
+    converged: bool,
+}
+
+struct Process<'a, 's, O> {
+    op: &'a mut O,
+    settings: Settings<'s>,
+    bound: Christoffel,
+    margin: f64,
+    basis: Basis,
+    matrix: Tridiagonal,
+    n_passes: usize,
+    v: Vec<f64>,
+    t: Vec<f64>,
+    z: Vec<f64>,
+}
+
+impl<'a, 's, O: LinearOperator> Process<'a, 's, O> {
+    fn new(op: &'a mut O, settings: Settings<'s>) -> Self {
+        let (nrows, ncols) = op.shape();
+        let mut v = vec![0.0; ncols];
+        let is_warm = start::fill(settings.level, settings.seed, settings.v0, &mut v);
+        let failure_prob = match settings.target {
+            Target::Rtol(_) => VALUE_FAILURE_PROB,
+            Target::Width { failure_prob, .. } => failure_prob,
+        };
+        Self {
+            op,
+            settings,
+            bound: Christoffel::new(ncols, failure_prob, start::warm_factor(is_warm)),
+            margin: rounding_margin(nrows),
+            basis: Basis::new(ncols),
+            matrix: Tridiagonal::default(),
+            n_passes: 0,
+            v,
+            t: vec![0.0; nrows],
+            z: vec![0.0; ncols],
+        }
+    }
+
+    /// Reads the matrix for the first time, and again, scaled, when its entries ask for it.
+    fn first_pass(&mut self) -> Result<Entries, Error> {
+        let (max_abs, sum_of_squares) = self.survey()?;
+        if max_abs == 0.0 || !max_abs.is_finite() || sum_of_squares.is_nan() {
+            return Ok(Entries { max_abs, sum_of_squares, exponent: 0 });
+        }
+        let exponent = exponent(max_abs).clamp(-MAX_EXPONENT, MAX_EXPONENT);
+        self.op.set_exponent(exponent);
+        if !SAFE_RANGE.contains(&max_abs) {
+            let (max_abs, sum_of_squares) = self.survey()?;
+            return Ok(Entries { max_abs, sum_of_squares, exponent });
+        }
+        let unit = power_of_two(-exponent);
+        self.t.iter_mut().for_each(|x| *x *= unit);
+        self.z.iter_mut().for_each(|x| *x = *x * unit * unit);
+        let sum_of_squares = sum_of_squares * unit * unit;
+        Ok(Entries { max_abs: max_abs * unit, sum_of_squares, exponent })
+    }
+
+    fn survey(&mut self) -> Result<(f64, f64), Error> {
+        self.n_passes += 1;
+        self.op.survey(&self.v, &mut self.t, &mut self.z)
+    }
+
+    fn next_pass(&mut self) -> Result<(), Error> {
+        self.n_passes += 1;
+        let beta = self.matrix.last_beta();
+        scale(self.settings.level, 1.0 / beta, &self.z, &mut self.v);
+        self.op.gram_matvec(&self.v, &mut self.t, &mut self.z)
+    }
+
+    /// Takes the pass just made into the process.
+    fn absorb(&mut self) -> State {
+        let level = self.settings.level;
+        let alpha = dot(level, &self.t, &self.t);
+        self.basis.push(&self.v);
+        axpy(level, -alpha, &self.v, &mut self.z);
+        if let Some(before) = self.basis.len().checked_sub(2) {
+            let beta = self.matrix.last_beta();
+            axpy(level, -beta, self.basis.vector(before), &mut self.z);
+        }
+        let beta = self.basis.orthogonalize(level, &mut self.z);
+        self.matrix.push(alpha, beta);
+        self.spectrum(0.0)
+    }
+
+    fn absorb_after(&mut self, before: State) -> State {
+        let mut state = self.absorb();
+        state.lambda = state.lambda.max(before.lambda);
+        let change = (state.lambda - before.lambda) / state.lambda;
+        if change <= self.calm_change() {
+            state.calm_steps = before.calm_steps + 1;
+        }
+        state
+    }
+
+    fn spectrum(&self, floor: f64) -> State {
+        let theta = self.matrix.top(floor);
+        let beta = self.matrix.last_beta();
+        let residual_squared = beta * beta * self.matrix.last_component_squared(theta);
+        State {
+            theta,
+            residual_squared,
+            lambda: theta + residual_squared / theta,
+            exhausted: self.matrix.len() == self.op.shape().1 || beta <= BREAKDOWN * theta,
+            calm_steps: 0,
+            converged: false,
+        }
+    }
+
+    /// A relative change of sigma squared that counts as none.
+    fn calm_change(&self) -> f64 {
+        match self.settings.target {
+            Target::Rtol(rtol) => (2.0 * rtol / 10.0).max(8.0 * f64::EPSILON),
+            Target::Width { .. } => 0.0,
+        }
+    }
+
+    fn is_done(&self, state: &mut State, ceiling: f64) -> bool {
+        state.converged = state.exhausted
+            || match self.settings.target {
+                Target::Rtol(rtol) => self.reaches_rtol(state, ceiling, rtol),
+                Target::Width { width, .. } => self.is_within(state, ceiling, width),
+            };
+        state.converged
+    }
+
+    /// The tests are in order of their price.
+    fn reaches_rtol(&self, state: &State, ceiling: f64, rtol: f64) -> bool {
+        if self.is_within(state, ceiling, rtol) {
+            return true;
+        }
+        state.calm_steps >= 2
+            && self.is_within(state, ceiling, VALUE_WIDTH)
+            && self.kato_temple(state) <= 2.0 * rtol
+    }
+
+    /// Whether `sigma_1 <= (1 + width) * sqrt(lambda)`, rounding included, but for the failure
+    /// probability.
+    fn is_within(&self, state: &State, ceiling: f64, width: f64) -> bool {
+        let factor = (1.0 + width) * (1.0 - self.margin) / (1.0 + self.margin);
+        let x = factor * factor * state.lambda;
+        x > state.lambda && (ceiling <= x || self.bound.excludes(&self.matrix, x))
+    }
+
+    /// A bound on the relative error of `theta`, given that it belongs to the top.
+    fn kato_temple(&self, state: &State) -> f64 {
+        let plain = state.residual_squared.sqrt() / state.theta;
+        let gap = state.theta - self.matrix.second(state.theta).unwrap_or(state.theta);
+        plain.min(state.residual_squared / (state.theta * gap.max(0.0)))
+    }
+
+    fn finish(&mut self, state: &State, ceiling: f64) -> Result<Found, Error> {
+        let vectors = self.settings.vectors.then(|| self.vectors(state)).transpose()?;
+        let sigma = state.lambda.sqrt();
+        let top = match state.exhausted {
+            true => state.lambda,
+            false => self.bound.upper(&self.matrix, state.lambda, ceiling),
+        };
+        let upper = top.min(ceiling).max(state.lambda).sqrt();
+        Ok(Found {
+            sigma,
+            second: self.matrix.second(state.theta).map_or(f64::NAN, |x| x.max(0.0).sqrt()),
+            lower: sigma * (1.0 - self.margin),
+            upper: upper * (1.0 + self.margin),
+            converged: state.converged,
+            vectors,
+        })
+    }
+
+    /// One more pass, for the left vector and the residual.
+    fn vectors(&mut self, state: &State) -> Result<Vectors, Error> {
+        let level = self.settings.level;
+        let mut right = self.basis.combine(level, &self.matrix.top_vector(state.theta));
+        let norm = dot(level, &right, &right).sqrt();
+        right.iter_mut().for_each(|x| *x /= norm);
+        self.n_passes += 1;
+        self.op.gram_matvec(&right, &mut self.t, &mut self.z)?;
+        let sigma = dot(level, &self.t, &self.t).sqrt();
+        let left: Vec<f64> = self.t.iter().map(|x| x / sigma).collect();
+        self.z.iter_mut().for_each(|x| *x /= sigma);
+        axpy(level, -sigma, &right, &mut self.z);
+        let residual = dot(level, &self.z, &self.z).sqrt() / sigma;
+        Ok(Vectors { left, right, residual })
+    }
+}
+
+/// What rounding may do to sigma, relative: a few units per square root of the length summed.
+fn rounding_margin(n: usize) -> f64 {
+    f64::EPSILON * (8.0 + 2.0 * (n as f64).sqrt())
+}

@@ -1,0 +1,86 @@
+//! The start vector: uniform on the sphere, a function of the seed and the length alone.
+//!
+//! The upper bound is a statement about this randomness, so nothing of the matrix may enter. A
+//! warm start `w` is mixed as `w + TAU g` with `g` uniform: whatever `w` is, even chosen by an
+//! adversary, the component along the top vector is small with no more than the probability that
+//! `g` alone would give at a threshold scaled by [`warm_factor`].
+
+use std::f64::consts::TAU as TWO_PI;
+
+use crate::kernels::reduce::nrm2;
+use crate::kernels::vector::{axpy, scale};
+use crate::simd::Level;
+
+/// The weight of the random part of a warm start.
+pub(crate) const TAU: f64 = 0.1;
+
+/// What a warm start multiplies the threshold on the top vector's component by.
+///
+/// From `|y.(w + TAU g)| / |w + TAU g| <= d` follows `|y.g - c| <= d (1 + TAU) / TAU` for some
+/// `c`, and a symmetric unimodal variable is least likely to be missed at `c = 0`.
+pub(crate) fn warm_factor(is_warm: bool) -> f64 {
+    if is_warm { TAU / (1.0 + TAU) } else { 1.0 }
+}
+
+/// Fills `v` with a unit vector, uniform on the sphere, or mixed with the warm start.
+///
+/// A warm start without a direction (zero or not finite) counts as none; the return value says
+/// whether it was used.
+pub(crate) fn fill(level: Level, seed: u64, v0: Option<&[f64]>, v: &mut [f64]) -> bool {
+    gaussian(seed, v);
+    normalize(level, v);
+    let Some((w, factor)) = v0.and_then(|w| Some((w, direction(level, w)?))) else {
+        return false;
+    };
+    let random = v.to_vec();
+    scale(level, factor, w, v);
+    normalize(level, v);
+    axpy(level, TAU, &random, v);
+    normalize(level, v);
+    true
+}
+
+/// The power of two that brings the largest entry near one; `None` when there is no direction.
+fn direction(level: Level, w: &[f64]) -> Option<f64> {
+    let norm = nrm2(level, w);
+    let usable = norm > 0.0 && w.iter().all(|x| x.is_finite());
+    let largest = w.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
+    usable
+        .then(|| crate::scalar::power_of_two(-crate::scalar::exponent(largest).clamp(-1000, 1000)))
+}
+
+fn normalize(level: Level, v: &mut [f64]) {
+    let norm = nrm2(level, v);
+    if norm > 0.0 {
+        v.iter_mut().for_each(|x| *x /= norm);
+    }
+}
+
+/// Independent standard normal numbers, by the Box-Muller transform of a counter-based generator.
+fn gaussian(seed: u64, out: &mut [f64]) {
+    let key = mix(seed ^ mix(out.len() as u64));
+    for (i, pair) in out.chunks_mut(2).enumerate() {
+        let counter = 2 * i as u64;
+        let (a, b) = (unit(key, counter), unit(key, counter + 1));
+        let (sin, cos) = (TWO_PI * b).sin_cos();
+        let radius = (-2.0 * a.ln()).sqrt();
+        pair[0] = radius * cos;
+        if let Some(second) = pair.get_mut(1) {
+            *second = radius * sin;
+        }
+    }
+}
+
+/// A number in `(0, 1]`.
+fn unit(key: u64, counter: u64) -> f64 {
+    const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+    let bits = mix(key.wrapping_add(counter.wrapping_add(1).wrapping_mul(STEP)));
+    ((bits >> 11) + 1) as f64 * (0.5_f64).powi(53)
+}
+
+/// The finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+fn mix(x: u64) -> u64 {
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}

@@ -1,0 +1,166 @@
+//! The symmetric tridiagonal matrix of the Lanczos process and the little that is asked of it.
+//!
+//! With the diagonal `alpha` and off-diagonal `beta`, the ratios of its leading characteristic
+//! polynomials at `x` are `d_1 = x - alpha_1`, `d_j = x - alpha_j - beta_{j-1}^2 / d_{j-1}`: all
+//! positive exactly when `x` lies above every eigenvalue. Their derivatives follow by recurrences
+//! whose terms never cancel, so each question costs O(k).
+
+/// Steps after which a root finder that converges cubically has long arrived.
+const MAX_STEPS: usize = 100;
+
+/// The matrix: `alpha` of length k, `beta` of length k, the last one leading out of the matrix.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Tridiagonal {
+    pub(crate) alpha: Vec<f64>,
+    pub(crate) beta: Vec<f64>,
+}
+
+/// The sums over all eigenvalues `theta`, and the squared last component of the top eigenvector.
+struct Sums {
+    /// `sum 1 / (x - theta)`.
+    first: f64,
+    /// `sum 1 / (x - theta)^2`.
+    second: f64,
+    /// The derivative of the last ratio.
+    slope: f64,
+}
+
+impl Tridiagonal {
+    pub(crate) fn push(&mut self, alpha: f64, beta: f64) {
+        self.alpha.push(alpha);
+        self.beta.push(beta);
+    }
+
+    /// Order of the matrix.
+    pub(crate) fn len(&self) -> usize {
+        self.alpha.len()
+    }
+
+    /// The off-diagonal entry that leads out of the matrix.
+    pub(crate) fn last_beta(&self) -> f64 {
+        self.beta[self.len() - 1]
+    }
+
+    /// The largest eigenvalue; `floor` is a lower bound of it, such as the one a step before.
+    ///
+    /// Laguerre's iteration from above: monotone for polynomials whose roots are all real.
+    pub(crate) fn top(&self, floor: f64) -> f64 {
+        let k = self.len() as f64;
+        let mut x = self.upper_end().max(floor);
+        for _ in 0..MAX_STEPS {
+            let Some(sums) = self.sums(x) else { return x.max(floor) };
+            let spread = ((k - 1.0) * (k * sums.second - sums.first * sums.first)).max(0.0);
+            let next = x - k / (sums.first + spread.sqrt());
+            if next >= x || x - next <= f64::EPSILON * x.abs() {
+                return next.min(x).max(floor);
+            }
+            x = next;
+        }
+        x.max(floor)
+    }
+
+    /// The second largest eigenvalue, by bisection on the count of eigenvalues above `x`.
+    pub(crate) fn second(&self, top: f64) -> Option<f64> {
+        if self.len() < 2 {
+            return None;
+        }
+        let (mut low, mut high) = (0.0_f64, top);
+        for _ in 0..MAX_STEPS {
+            let middle = 0.5 * (low + high);
+            if middle <= low || middle >= high {
+                break;
+            }
+            *(if self.count_above(middle) >= 2 { &mut low } else { &mut high }) = middle;
+        }
+        Some(high)
+    }
+
+    /// The square of the last component of the unit eigenvector of the top eigenvalue.
+    pub(crate) fn last_component_squared(&self, top: f64) -> f64 {
+        let mut slope = 1.0;
+        let mut d = top - self.alpha[0];
+        for j in 1..self.len() {
+            let ratio = self.beta[j - 1] / d.max(top * f64::MIN_POSITIVE);
+            slope = 1.0 + ratio * ratio * slope;
+            d = top - self.alpha[j] - self.beta[j - 1] * ratio;
+        }
+        (1.0 / slope).min(1.0)
+    }
+
+    /// The unit eigenvector of the top eigenvalue, by inverse iteration.
+    pub(crate) fn top_vector(&self, top: f64) -> Vec<f64> {
+        let k = self.len();
+        // Just above the eigenvalue the shifted matrix is definite: no pivoting is needed.
+        let shift = top * (1.0 + 4.0 * f64::EPSILON) + f64::MIN_POSITIVE;
+        let mut y = vec![1.0; k];
+        for _ in 0..4 {
+            self.solve_shifted(shift, &mut y);
+            let norm = y.iter().map(|x| x * x).sum::<f64>().sqrt();
+            y.iter_mut().for_each(|x| *x /= norm);
+        }
+        y
+    }
+
+    /// Solves `(shift - T) x = y` in place.
+    fn solve_shifted(&self, shift: f64, y: &mut [f64]) {
+        let k = self.len();
+        let least = shift * f64::EPSILON * f64::EPSILON;
+        let mut d = vec![0.0; k];
+        d[0] = (shift - self.alpha[0]).max(least);
+        for j in 1..k {
+            let ratio = self.beta[j - 1] / d[j - 1];
+            d[j] = (shift - self.alpha[j] - self.beta[j - 1] * ratio).max(least);
+            y[j] += ratio * y[j - 1];
+        }
+        y[k - 1] /= d[k - 1];
+        for j in (0..k - 1).rev() {
+            y[j] = (y[j] + self.beta[j] * y[j + 1]) / d[j];
+        }
+        // Growth by 1/eps^2 per solve stays far inside the range once scaled back.
+        let largest = y.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
+        y.iter_mut().for_each(|x| *x /= largest);
+    }
+
+    /// Gershgorin's upper end of the spectrum.
+    fn upper_end(&self) -> f64 {
+        let k = self.len();
+        let off = |j: usize| if j < k - 1 { self.beta[j] } else { 0.0 };
+        let disc = |j: usize| self.alpha[j] + off(j) + if j > 0 { off(j - 1) } else { 0.0 };
+        let end = (0..k).map(disc).fold(0.0_f64, f64::max);
+        end * (1.0 + 4.0 * f64::EPSILON)
+    }
+
+    /// `None` when `x` does not lie above the spectrum, as far as rounding can tell.
+    fn sums(&self, x: f64) -> Option<Sums> {
+        let (mut d, mut slope, mut curve) = (x - self.alpha[0], 1.0, 0.0);
+        let mut sums = Sums { first: 0.0, second: 0.0, slope };
+        for j in 0..self.len() {
+            if j > 0 {
+                let ratio = self.beta[j - 1] / d;
+                let square = ratio * ratio;
+                curve = square * (curve - 2.0 * slope * slope / d);
+                slope = 1.0 + square * slope;
+                d = x - self.alpha[j] - self.beta[j - 1] * ratio;
+            }
+            if d <= 0.0 {
+                return None;
+            }
+            let log_slope = slope / d;
+            sums.first += log_slope;
+            sums.second += log_slope * log_slope - curve / d;
+        }
+        sums.slope = slope;
+        Some(sums)
+    }
+
+    fn count_above(&self, x: f64) -> usize {
+        let mut d = x - self.alpha[0];
+        let mut count = usize::from(d < 0.0);
+        for j in 1..self.len() {
+            let pivot = if d == 0.0 { f64::MIN_POSITIVE } else { d };
+            d = x - self.alpha[j] - self.beta[j - 1] * (self.beta[j - 1] / pivot);
+            count += usize::from(d < 0.0);
+        }
+        count
+    }
+}

@@ -1,0 +1,240 @@
+//! Floor F3: what an algorithm sees of a matrix, and nothing more.
+//!
+//! [`LinearOperator`] is the seam between the algorithms and the entries of `A`. [`Dense`] lays a
+//! stored matrix out for the fused pass: oriented so that the vectors of the iteration have the
+//! shorter side's length, and cut into blocks by its shape alone. Who runs the blocks is the
+//! [`Runner`]'s affair: [`InOrder`] here, a thread pool in `schedule/`, with the same bits.
+
+use std::ops::Range;
+
+use crate::error::Error;
+use crate::kernels::fused::{FusedCols, FusedRows, TILE};
+use crate::kernels::reduce::{Moments, Survey};
+use crate::kernels::vector::{axpy, scale};
+use crate::matrix::{MatRef, Matrix, with_storage};
+use crate::scalar::power_of_two;
+use crate::simd::{Level, Load};
+
+/// A real matrix `B` with at least as many rows as columns, known by its products.
+pub trait LinearOperator {
+    /// Rows and columns.
+    fn shape(&self) -> (usize, usize);
+
+    /// `t = B v` and `z = B' t`.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] when the caller asked to stop; `t` and `z` are then unspecified.
+    fn gram_matvec(&mut self, v: &[f64], t: &mut [f64], z: &mut [f64]) -> Result<(), Error>;
+
+    /// The same, and the largest magnitude and the sum of squares of all entries.
+    ///
+    /// # Errors
+    /// As [`gram_matvec`](Self::gram_matvec).
+    fn survey(&mut self, v: &[f64], t: &mut [f64], z: &mut [f64]) -> Result<(f64, f64), Error>;
+
+    /// Multiplies the operator by `2^-exponent` from now on, in place of what was set before.
+    fn set_exponent(&mut self, exponent: i32);
+}
+
+/// Runs the blocks of one pass, each exactly once.
+pub trait Runner {
+    /// Calls `work` on every block, in any order.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] when the caller asked to stop.
+    fn run(
+        &self,
+        blocks: &mut [Block<'_>],
+        work: &(dyn Fn(&mut Block<'_>) + Sync),
+    ) -> Result<(), Error>;
+}
+
+/// One block of a pass: rows of the operator, their piece of `t`, and a partial `z`.
+#[derive(Debug)]
+pub struct Block<'a> {
+    range: Range<usize>,
+    t: &'a mut [f64],
+    z: &'a mut [f64],
+    moments: Moments,
+}
+
+/// Runs the blocks one after the other on the calling thread.
+#[derive(Debug, Clone, Copy)]
+pub struct InOrder;
+
+impl Runner for InOrder {
+    fn run(
+        &self,
+        blocks: &mut [Block<'_>],
+        work: &(dyn Fn(&mut Block<'_>) + Sync),
+    ) -> Result<(), Error> {
+        blocks.iter_mut().for_each(work);
+        Ok(())
+    }
+}
+
+/// A stored matrix as a [`LinearOperator`].
+pub struct Dense<'a, R> {
+    matrix: Matrix<'a>,
+    level: Level,
+    runner: R,
+    partition: Partition,
+    factor: f64,
+    scaled: Vec<f64>,
+    partials: Vec<f64>,
+}
+
+impl<'a, R: Runner> Dense<'a, R> {
+    /// Lays out a matrix.
+    #[must_use]
+    pub fn new(matrix: Matrix<'a>, level: Level, runner: R) -> Self {
+        let partition = Partition::of(&matrix);
+        let n = partition.ncols;
+        Self {
+            matrix,
+            level,
+            runner,
+            factor: 1.0,
+            scaled: vec![0.0; n],
+            partials: vec![0.0; n * partition.nblocks()],
+            partition,
+        }
+    }
+
+    /// Whether the operator is the transpose of the matrix that the caller handed in.
+    #[must_use]
+    pub fn is_transposed(&self) -> bool {
+        self.partition.by_columns != self.matrix.transposed
+    }
+
+    /// Runs one pass; with `survey`, gathers the moments of the entries as well.
+    fn pass(
+        &mut self,
+        v: &[f64],
+        t: &mut [f64],
+        z: &mut [f64],
+        survey: bool,
+    ) -> Result<Moments, Error> {
+        let Self { matrix, level, partition, factor, .. } = *self;
+        scale(level, factor, v, &mut self.scaled);
+        let x = &self.scaled[..];
+        let mut blocks = partition.blocks(t, &mut self.partials);
+        self.runner.run(&mut blocks, &|block| {
+            block.z.fill(0.0);
+            with_storage!(matrix.storage, a => {
+                if survey {
+                    block.moments = moments(level, a, partition.by_columns, factor, &block.range);
+                }
+                fused(level, a, partition.by_columns, x, factor, block);
+            });
+        })?;
+        z.fill(0.0);
+        let mut moments = Moments::EMPTY;
+        for block in &blocks {
+            axpy(level, 1.0, block.z, z);
+            moments = moments.join(block.moments);
+        }
+        Ok(moments)
+    }
+}
+
+impl<R: Runner> LinearOperator for Dense<'_, R> {
+    fn shape(&self) -> (usize, usize) {
+        (self.partition.nrows, self.partition.ncols)
+    }
+
+    fn gram_matvec(&mut self, v: &[f64], t: &mut [f64], z: &mut [f64]) -> Result<(), Error> {
+        self.pass(v, t, z, false).map(|_| ())
+    }
+
+    fn survey(&mut self, v: &[f64], t: &mut [f64], z: &mut [f64]) -> Result<(f64, f64), Error> {
+        let moments = self.pass(v, t, z, true)?;
+        Ok((moments.max_abs, moments.sum_of_squares))
+    }
+
+    fn set_exponent(&mut self, exponent: i32) {
+        self.factor = power_of_two(-exponent);
+    }
+}
+
+/// The fused pass over one block, by rows or by columns of the stored matrix.
+///
+/// `x` already carries one factor of the scale; the kernels apply the other to the product. The
+/// two together scale the operator without a copy, exactly, since the scale is a power of two.
+fn fused<T: Load<f64, 8>>(
+    level: Level,
+    a: MatRef<'_, T>,
+    by_columns: bool,
+    x: &[f64],
+    scale: f64,
+    block: &mut Block<'_>,
+) {
+    let range = block.range.clone();
+    let (t, z) = (&mut *block.t, &mut *block.z);
+    if by_columns {
+        level.run(FusedCols { a, range, x, scale, t, z });
+    } else {
+        level.run(FusedRows { a, range, x, scale, t, z });
+    }
+}
+
+fn moments<T: Load<f64, 8>>(
+    level: Level,
+    a: MatRef<'_, T>,
+    by_columns: bool,
+    scale: f64,
+    range: &Range<usize>,
+) -> Moments {
+    let (rows, columns) = match by_columns {
+        true => (0..a.nrows(), range.clone()),
+        false => (range.clone(), 0..a.ncols()),
+    };
+    level.run(Survey { a, rows, columns, scale })
+}
+
+/// How a matrix is cut: by its shape alone, so that no setting can change a result.
+#[derive(Debug, Clone, Copy)]
+struct Partition {
+    /// Whether the operator is the transpose of the stored matrix.
+    by_columns: bool,
+    /// Rows of the operator: the longer side of the stored matrix.
+    nrows: usize,
+    /// Columns of the operator: the shorter side.
+    ncols: usize,
+    /// Rows of the operator in each block but the last.
+    block_rows: usize,
+}
+
+/// Elements below which a matrix stays in one block: about what a second-level cache holds.
+const BLOCK_LEN: usize = 1 << 18;
+
+/// Blocks of a matrix of moderate size: enough to balance threads, few enough that adding up the
+/// partial vectors costs little beside the pass.
+const BLOCKS: usize = 32;
+
+impl Partition {
+    fn of(matrix: &Matrix<'_>) -> Self {
+        let (stored_rows, stored_cols) = with_storage!(matrix.storage, a => (a.nrows(), a.ncols()));
+        let by_columns = stored_rows < stored_cols;
+        let (nrows, ncols) =
+            if by_columns { (stored_cols, stored_rows) } else { (stored_rows, stored_cols) };
+        let len = nrows * ncols;
+        let nblocks = (len / BLOCK_LEN).clamp(1, BLOCKS + len / (64 * BLOCK_LEN));
+        let step = if by_columns { TILE } else { 4 };
+        let block_rows = nrows.div_ceil(nblocks).next_multiple_of(step);
+        Self { by_columns, nrows, ncols, block_rows }
+    }
+
+    fn nblocks(&self) -> usize {
+        self.nrows.div_ceil(self.block_rows)
+    }
+
+    fn blocks<'b>(&self, t: &'b mut [f64], partials: &'b mut [f64]) -> Vec<Block<'b>> {
+        let pieces = t.chunks_mut(self.block_rows).zip(partials.chunks_mut(self.ncols));
+        let block = |(i, (t, z)): (usize, (&'b mut [f64], &'b mut [f64]))| {
+            let start = i * self.block_rows;
+            Block { range: start..start + t.len(), t, z, moments: Moments::EMPTY }
+        };
+        pieces.enumerate().map(block).collect()
+    }
+}

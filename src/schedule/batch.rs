@@ -1,0 +1,161 @@
+//! Many matrices over many threads, watched by the caller.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
+
+use rayon::prelude::*;
+
+use crate::error::Error;
+use crate::operator::{Block, Runner};
+
+use super::pool::pool;
+use super::threads::num_threads;
+
+/// How often the caller is asked whether to stop.
+const WATCH_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Work below this many matrix elements runs on the calling thread: handing it over and waiting
+/// would cost more than it takes.
+const INLINE_WORK: usize = 1 << 14;
+
+/// Runs the blocks of a pass in the current pool, unless the call was stopped.
+#[derive(Clone, Copy)]
+pub(crate) struct BlockRunner<'a> {
+    stopped: &'a AtomicBool,
+    divide: bool,
+}
+
+impl Runner for BlockRunner<'_> {
+    fn run(
+        &self,
+        blocks: &mut [Block<'_>],
+        work: &(dyn Fn(&mut Block<'_>) + Sync),
+    ) -> Result<(), Error> {
+        let unless_stopped = |block: &mut Block<'_>| {
+            if !self.stopped.load(Ordering::Relaxed) {
+                work(block);
+            }
+        };
+        if self.divide && blocks.len() > 1 {
+            blocks.par_iter_mut().for_each(unless_stopped);
+        } else {
+            blocks.iter_mut().for_each(unless_stopped);
+        }
+        if self.stopped.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+    }
+}
+
+/// Runs `job(i, runner)` for every `i`, where `sizes[i]` is the job's size in matrix elements.
+///
+/// # Errors
+/// The error of the job with the lowest index among those that failed; [`Error::Interrupted`] when
+/// `interrupted` said so.
+pub(crate) fn run(
+    sizes: &[usize],
+    threads: Option<usize>,
+    interrupted: Option<&mut dyn FnMut() -> bool>,
+    job: &(dyn Fn(usize, BlockRunner<'_>) -> Result<(), Error> + Sync),
+) -> Result<(), Error> {
+    let stopped = AtomicBool::new(false);
+    if sizes.iter().sum::<usize>() <= INLINE_WORK {
+        let runner = BlockRunner { stopped: &stopped, divide: false };
+        return (0..sizes.len()).try_for_each(|i| job(i, runner));
+    }
+    let threads = threads.unwrap_or_else(num_threads);
+    let queue = Queue::new(sizes, threads);
+    let runner = BlockRunner { stopped: &stopped, divide: threads > 1 };
+    let done = Latch::default();
+    pool(threads).in_place_scope(|scope| {
+        scope.spawn(|_| {
+            // The latch must open whatever happens, or the caller would wait for ever.
+            let _open = OpenOnDrop(&done);
+            rayon::broadcast(|_| queue.drain(&|i| job(i, runner), &stopped));
+        });
+        watch(&done, &stopped, interrupted);
+    });
+    queue.result()
+}
+
+/// Waits for the work to end and asks the caller now and then.
+fn watch(done: &Latch, stopped: &AtomicBool, interrupted: Option<&mut dyn FnMut() -> bool>) {
+    let Some(interrupted) = interrupted else {
+        return; // the scope itself waits
+    };
+    while !done.wait(WATCH_INTERVAL) {
+        if interrupted() {
+            stopped.store(true, Ordering::Relaxed);
+            return;
+        }
+    }
+}
+
+/// Jobs in order of falling size, handed out in chunks.
+struct Queue {
+    order: Vec<usize>,
+    chunk: usize,
+    next: AtomicUsize,
+    failure: Mutex<Option<(usize, Error)>>,
+}
+
+impl Queue {
+    fn new(sizes: &[usize], threads: usize) -> Self {
+        let mut order: Vec<usize> = (0..sizes.len()).collect();
+        order.sort_by_key(|&i| std::cmp::Reverse(sizes[i]));
+        // Chunks keep the counter cheap for many tiny jobs and still leave each thread plenty.
+        let chunk = (sizes.len() / (64 * threads)).max(1);
+        Self { order, chunk, next: AtomicUsize::new(0), failure: Mutex::new(None) }
+    }
+
+    fn drain(&self, job: &dyn Fn(usize) -> Result<(), Error>, stopped: &AtomicBool) {
+        loop {
+            let start = self.next.fetch_add(self.chunk, Ordering::Relaxed);
+            if start >= self.order.len() || stopped.load(Ordering::Relaxed) {
+                return;
+            }
+            let end = (start + self.chunk).min(self.order.len());
+            for &i in &self.order[start..end] {
+                if let Err(error) = job(i) {
+                    self.fail(i, error);
+                }
+            }
+        }
+    }
+
+    fn fail(&self, i: usize, error: Error) {
+        let mut failure = self.failure.lock().unwrap_or_else(|e| e.into_inner());
+        if failure.as_ref().is_none_or(|(first, _)| i < *first) {
+            *failure = Some((i, error));
+        }
+    }
+
+    fn result(self) -> Result<(), Error> {
+        let failure = self.failure.into_inner().unwrap_or_else(|e| e.into_inner());
+        failure.map_or(Ok(()), |(_, error)| Err(error))
+    }
+}
+
+/// A gate that opens once.
+#[derive(Default)]
+struct Latch {
+    open: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Latch {
+    /// Waits for at most `timeout`; whether the latch is open.
+    fn wait(&self, timeout: Duration) -> bool {
+        let open = self.open.lock().unwrap_or_else(|e| e.into_inner());
+        let waited = self.opened.wait_timeout_while(open, timeout, |open| !*open);
+        *waited.unwrap_or_else(|e| e.into_inner()).0
+    }
+}
+
+struct OpenOnDrop<'a>(&'a Latch);
+
+impl Drop for OpenOnDrop<'_> {
+    fn drop(&mut self) {
+        *self.0.open.lock().unwrap_or_else(|e| e.into_inner()) = true;
+        self.0.opened.notify_all();
+    }
+}

@@ -1,0 +1,149 @@
+//! The AVX-512 tier: one 512-bit register holds the virtual vector.
+//!
+//! Only AVX512F is asked for (with AVX2, FMA and F16C, which every such CPU has), so the first
+//! generation counts too.
+#![expect(unsafe_code, reason = "this floor is where intrinsics are called")]
+
+use core::arch::x86_64::*;
+
+use half::{bf16, f16};
+
+use super::avx2::{ops, sum_pd, sum_ps};
+use super::vector::{Kernel, Lanes, Simd, Vector};
+
+/// Proof that the CPU has AVX512F, AVX2, FMA and F16C: only [`Avx512::new`] makes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Avx512(());
+
+impl Avx512 {
+    /// The token, when the CPU has the features that `run` enables.
+    #[must_use]
+    pub fn new() -> Option<Self> {
+        // The list must equal the one on `enter` below.
+        (is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c"))
+        .then_some(Self(()))
+    }
+}
+
+#[target_feature(enable = "avx512f,avx2,fma,f16c")]
+fn enter<K: Kernel>(token: Avx512, kernel: K) -> K::Output {
+    kernel.eval(token)
+}
+
+/// Sixteen lanes of f32, made by [`Avx512`] alone.
+#[derive(Clone, Copy)]
+pub(crate) struct F32s(__m512);
+
+/// Eight lanes of f64, made by [`Avx512`] alone.
+#[derive(Clone, Copy)]
+pub(crate) struct F64s(__m512d);
+
+impl Lanes<f32, 16> for Avx512 {
+    type V = F32s;
+
+    ops! {
+        fn splat(self, x: f32) -> F32s = F32s(_mm512_set1_ps(x));
+        fn load(self, src: &[f32; 16]) -> F32s = F32s(_mm512_loadu_ps(src.as_ptr()));
+    }
+
+    #[inline(always)]
+    fn load_partial(self, src: &[f32]) -> F32s {
+        assert!(src.len() < 16, "a partial load holds less than a vector");
+        let mask = (1_u16 << src.len()) - 1;
+        // SAFETY: the token proves AVX512F; the mask keeps the load inside `src`, and masked-off
+        // lanes are neither read nor faulted on.
+        unsafe { F32s(_mm512_maskz_loadu_ps(mask, src.as_ptr())) }
+    }
+}
+
+impl Vector<f32, 16> for F32s {
+    ops! {
+        fn store(self, dst: &mut [f32; 16]) -> () = _mm512_storeu_ps(dst.as_mut_ptr(), self.0);
+        fn add(self, y: Self) -> Self = Self(_mm512_add_ps(self.0, y.0));
+        fn mul(self, y: Self) -> Self = Self(_mm512_mul_ps(self.0, y.0));
+        fn mul_add(self, y: Self, z: Self) -> Self = Self(_mm512_fmadd_ps(self.0, y.0, z.0));
+        fn max_abs(self, y: Self) -> Self = Self(_mm512_max_ps(self.0, _mm512_abs_ps(y.0)));
+        fn sum(self) -> f32 = {
+            let high = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(self.0));
+            sum_ps(_mm256_add_ps(_mm512_castps512_ps256(self.0), _mm256_castpd_ps(high)))
+        };
+        fn max(self) -> f32 = _mm512_reduce_max_ps(self.0);
+    }
+
+    #[inline(always)]
+    fn store_partial(self, dst: &mut [f32]) {
+        assert!(dst.len() < 16, "a partial store holds less than a vector");
+        let mask = (1_u16 << dst.len()) - 1;
+        // SAFETY: `self` was made by a token, which proves AVX512F; the mask keeps the store
+        // inside `dst`.
+        unsafe { _mm512_mask_storeu_ps(dst.as_mut_ptr(), mask, self.0) }
+    }
+}
+
+impl Lanes<f64, 8> for Avx512 {
+    type V = F64s;
+
+    ops! {
+        fn splat(self, x: f64) -> F64s = F64s(_mm512_set1_pd(x));
+        fn load(self, src: &[f64; 8]) -> F64s = F64s(_mm512_loadu_pd(src.as_ptr()));
+    }
+
+    #[inline(always)]
+    fn load_partial(self, src: &[f64]) -> F64s {
+        assert!(src.len() < 8, "a partial load holds less than a vector");
+        let mask = (1_u8 << src.len()) - 1;
+        // SAFETY: the token proves AVX512F; the mask keeps the load inside `src`, and masked-off
+        // lanes are neither read nor faulted on.
+        unsafe { F64s(_mm512_maskz_loadu_pd(mask, src.as_ptr())) }
+    }
+}
+
+impl Vector<f64, 8> for F64s {
+    ops! {
+        fn store(self, dst: &mut [f64; 8]) -> () = _mm512_storeu_pd(dst.as_mut_ptr(), self.0);
+        fn add(self, y: Self) -> Self = Self(_mm512_add_pd(self.0, y.0));
+        fn mul(self, y: Self) -> Self = Self(_mm512_mul_pd(self.0, y.0));
+        fn mul_add(self, y: Self, z: Self) -> Self = Self(_mm512_fmadd_pd(self.0, y.0, z.0));
+        fn max_abs(self, y: Self) -> Self = Self(_mm512_max_pd(self.0, _mm512_abs_pd(y.0)));
+        fn sum(self) -> f64 = {
+            let high = _mm512_extractf64x4_pd::<1>(self.0);
+            sum_pd(_mm256_add_pd(_mm512_castpd512_pd256(self.0), high))
+        };
+        fn max(self) -> f64 = _mm512_reduce_max_pd(self.0);
+    }
+
+    #[inline(always)]
+    fn store_partial(self, dst: &mut [f64]) {
+        assert!(dst.len() < 8, "a partial store holds less than a vector");
+        let mask = (1_u8 << dst.len()) - 1;
+        // SAFETY: `self` was made by a token, which proves AVX512F; the mask keeps the store
+        // inside `dst`.
+        unsafe { _mm512_mask_storeu_pd(dst.as_mut_ptr(), mask, self.0) }
+    }
+}
+
+impl Simd for Avx512 {
+    const ROWS: usize = 4;
+
+    ops! {
+        fn widen_f16(self, src: &[f16; 8]) -> F64s = {
+            let bits = _mm_loadu_si128(src.as_ptr().cast());
+            F64s(_mm512_cvtps_pd(_mm256_cvtph_ps(bits)))
+        };
+        fn widen_bf16(self, src: &[bf16; 8]) -> F64s = {
+            let bits = _mm256_cvtepu16_epi32(_mm_loadu_si128(src.as_ptr().cast()));
+            F64s(_mm512_cvtps_pd(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(bits))))
+        };
+        fn widen_f32(self, src: &[f32; 8]) -> F64s =
+            F64s(_mm512_cvtps_pd(_mm256_loadu_ps(src.as_ptr())));
+    }
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        // SAFETY: `self` proves that the CPU has every feature `enter` enables.
+        unsafe { enter(self, kernel) }
+    }
+}

@@ -1,0 +1,139 @@
+//! What a tier must offer: about fifteen operations on the virtual vector.
+//!
+//! Vectors are made by a tier's token alone, so that no operation can be reached without the proof
+//! that the CPU has it.
+
+use std::ops::{Add, Mul};
+
+use half::{bf16, f16};
+
+use crate::scalar::Element;
+
+/// Number types that kernels compute in.
+pub(crate) trait Real: Element + Add<Output = Self> + Mul<Output = Self> {
+    const ZERO: Self;
+}
+
+impl Real for f32 {
+    const ZERO: Self = 0.0;
+}
+
+impl Real for f64 {
+    const ZERO: Self = 0.0;
+}
+
+/// A virtual vector of `L` lanes of `A`. Only a token makes one, so holding it is the proof that
+/// the CPU has its instructions.
+pub(crate) trait Vector<A: Real, const L: usize>: Copy {
+    fn store(self, dst: &mut [A; L]);
+    fn add(self, y: Self) -> Self;
+    fn mul(self, y: Self) -> Self;
+    /// `self * y + z`, rounded once.
+    fn mul_add(self, y: Self, z: Self) -> Self;
+    /// The larger of `self` and `|y|` in each lane; unspecified in a lane that holds a NaN.
+    fn max_abs(self, y: Self) -> Self;
+    /// The sum of all lanes: the upper half is folded onto the lower until one lane is left.
+    fn sum(self) -> A;
+    /// The largest lane.
+    fn max(self) -> A;
+
+    /// Stores the first `dst.len() < L` lanes.
+    #[inline(always)]
+    fn store_partial(self, dst: &mut [A]) {
+        let mut lanes = [A::ZERO; L];
+        self.store(&mut lanes);
+        dst.copy_from_slice(&lanes[..dst.len()]);
+    }
+}
+
+/// A token that makes virtual vectors of `L` lanes of `A`.
+pub(crate) trait Lanes<A: Real, const L: usize>: Copy {
+    type V: Vector<A, L>;
+
+    fn splat(self, x: A) -> Self::V;
+    fn load(self, src: &[A; L]) -> Self::V;
+
+    /// Loads fewer than `L` elements; the missing lanes are zero.
+    #[inline(always)]
+    fn load_partial(self, src: &[A]) -> Self::V {
+        let mut lanes = [A::ZERO; L];
+        lanes[..src.len()].copy_from_slice(src);
+        self.load(&lanes)
+    }
+}
+
+/// A tier: both virtual vectors, the widening loads, and the way into a kernel.
+pub(crate) trait Simd: Lanes<f32, 16> + Lanes<f64, 8> {
+    /// Matrix rows a kernel takes at a time: as many as leave the accumulators in registers.
+    /// It never changes a result, since each row has accumulators of its own.
+    const ROWS: usize;
+
+    fn widen_f16(self, src: &[f16; 8]) -> <Self as Lanes<f64, 8>>::V;
+    fn widen_bf16(self, src: &[bf16; 8]) -> <Self as Lanes<f64, 8>>::V;
+    fn widen_f32(self, src: &[f32; 8]) -> <Self as Lanes<f64, 8>>::V;
+
+    /// Runs a kernel compiled for this tier.
+    fn run<K: Kernel>(self, kernel: K) -> K::Output;
+}
+
+/// A kernel body, generic over the tier. `eval` must be `#[inline(always)]`: only then is it
+/// compiled with the tier's instructions.
+pub(crate) trait Kernel {
+    type Output;
+    fn eval<S: Simd>(self, s: S) -> Self::Output;
+}
+
+/// Elements that can be loaded as lanes of the accumulator type `A`, exactly.
+pub(crate) trait Load<A: Real, const L: usize>: Element {
+    const PAD: Self;
+    fn load<S: Simd + Lanes<A, L>>(s: S, src: &[Self; L]) -> <S as Lanes<A, L>>::V;
+
+    /// Loads fewer than `L` elements; the missing lanes are zero.
+    #[inline(always)]
+    fn load_partial<S: Simd + Lanes<A, L>>(s: S, src: &[Self]) -> <S as Lanes<A, L>>::V {
+        let mut lanes = [Self::PAD; L];
+        lanes[..src.len()].copy_from_slice(src);
+        Self::load(s, &lanes)
+    }
+}
+
+/// Implements [`Load`] by a tier's widening load.
+macro_rules! impl_widening {
+    ($($t:ty => $widen:ident, $pad:expr;)*) => {$(
+        impl Load<f64, 8> for $t {
+            const PAD: Self = $pad;
+            #[inline(always)]
+            fn load<S: Simd>(s: S, src: &[Self; 8]) -> <S as Lanes<f64, 8>>::V {
+                s.$widen(src)
+            }
+        }
+    )*};
+}
+
+impl_widening! {
+    f16 => widen_f16, f16::ZERO;
+    bf16 => widen_bf16, bf16::ZERO;
+    f32 => widen_f32, 0.0;
+}
+
+/// Implements [`Load`] for elements that are the accumulator type itself.
+macro_rules! impl_native {
+    ($($t:ty => $lanes:literal;)*) => {$(
+        impl Load<$t, $lanes> for $t {
+            const PAD: Self = 0.0;
+            #[inline(always)]
+            fn load<S: Simd>(s: S, src: &[Self; $lanes]) -> <S as Lanes<$t, $lanes>>::V {
+                <S as Lanes<$t, $lanes>>::load(s, src)
+            }
+            #[inline(always)]
+            fn load_partial<S: Simd>(s: S, src: &[Self]) -> <S as Lanes<$t, $lanes>>::V {
+                <S as Lanes<$t, $lanes>>::load_partial(s, src)
+            }
+        }
+    )*};
+}
+
+impl_native! {
+    f32 => 16;
+    f64 => 8;
+}
