@@ -5,6 +5,17 @@ from typing import Any, TypeAlias, TypedDict, final
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "bounds",
+    "is_ready",
+    "levels",
+    "norms",
+    "num_threads",
+    "set_num_threads",
+    "triplets",
+    "version",
+]
+
 _F64s: TypeAlias = NDArray[np.float64]
 _Matrices: TypeAlias = NDArray[np.generic] | list[NDArray[np.generic]]
 _Common: TypeAlias = tuple[int, int | None, bool]
@@ -30,7 +41,7 @@ class _Bounds(TypedDict):
 def is_ready(a: object, /) -> bool: ...
 def norms(
     matrices: _Matrices, rtol: float | None, common: _Common, /
-) -> tuple[_F64s, list[tuple[int, float, float]]]: ...
+) -> tuple[float | _F64s, list[tuple[int, float, float]] | None]: ...
 def triplets(
     matrices: _Matrices,
     rtol: float | None,

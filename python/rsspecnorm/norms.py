@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from rsspecnorm import _core
 from rsspecnorm.arrays import as_list, as_stack
 from rsspecnorm.convergence import warn_list, warn_stack
 from rsspecnorm.options import common
-from rsspecnorm.results import Floats, shaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
     from rsspecnorm.options import Rng
+    from rsspecnorm.results import Floats
 
 
 def spectral_norm(
@@ -103,7 +104,7 @@ def spectral_norm(
     sigma, missed = _core.norms(stack, rtol, common(num_threads, check_finite, rng))
     if missed:
         warn_stack(missed, stack)
-    return cast("Floats", shaped(sigma, stack.shape[:-2]))
+    return np.float64(sigma) if isinstance(sigma, float) else sigma.reshape(stack.shape[:-2])
 
 
 def spectral_norms(
@@ -163,4 +164,4 @@ def spectral_norms(
     sigma, missed = _core.norms(matrices, rtol, common(num_threads, check_finite, rng))
     if missed:
         warn_list(missed)
-    return sigma
+    return np.asarray(sigma)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from operator import index
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
+
+import numpy as np
 
 from rsspecnorm.threads import limit_in_force
 
-if TYPE_CHECKING:
-    import numpy as np
-
-Rng: TypeAlias = "int | np.random.Generator | None"
+Rng: TypeAlias = int | np.random.Generator | None
 
 DEFAULT_SEED = 0
 _SEED_BITS = 64
@@ -25,8 +24,6 @@ def common(num_threads: int | None, check_finite: bool, rng: Rng) -> tuple[int, 
 
 def seed_from(rng: int | np.random.Generator) -> int:
     """Return the seed that an int is, or the one that a Generator draws."""
-    import numpy as np
-
     if isinstance(rng, np.random.Generator):
         return int(rng.integers(2**_DRAWN_BITS))
     try:

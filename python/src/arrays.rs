@@ -160,6 +160,11 @@ impl<'py> Input<'py> {
         Ok(Self { arrays: arrays?, form: Form::List })
     }
 
+    /// Whether the input is one matrix, not a stack and not a list.
+    pub(crate) fn is_matrix(&self) -> bool {
+        matches!(&self.form, Form::Stack(batch) if batch.is_empty())
+    }
+
     /// Every matrix, in C order.
     pub(crate) fn matrices(&self) -> PyResult<Vec<Matrix<'_>>> {
         let count = match &self.form {
@@ -177,7 +182,7 @@ impl<'py> Input<'py> {
     /// What the caller would write for the matrix of this flat index.
     pub(crate) fn name(&self, mut index: usize) -> String {
         let Form::Stack(batch) = &self.form else { return format!("arrays[{index}]") };
-        if batch.is_empty() {
+        if self.is_matrix() {
             return "it".to_owned();
         }
         let mut place = Vec::with_capacity(batch.len());

@@ -14,17 +14,31 @@ type F64s<'py> = Bound<'py, PyArray1<f64>>;
 /// A matrix that did not converge: its flat index and the interval reached.
 type Missed = (usize, f64, f64);
 
-/// Sigma of every matrix, and the matrices that did not converge.
+/// Sigma of every matrix, and the matrices that did not converge, if any.
+///
+/// A lone matrix gives a plain float: an array around it would cost as much as a small norm.
 #[pyfunction]
 #[pyo3(signature = (matrices, rtol, common, /))]
 pub(crate) fn norms<'py>(
     matrices: &Bound<'py, PyAny>,
     #[pyo3(from_py_with = options::rtol)] rtol: Option<f64>,
     #[pyo3(from_py_with = options::common)] common: Common,
-) -> Result<(F64s<'py>, Vec<Missed>), Failure> {
+) -> Result<(Sigma<'py>, Option<Vec<Missed>>), Failure> {
     let request = Request { goal: Goal::Rtol(rtol), ..Request::default() };
-    let solutions = run(matrices, None, request, &common)?;
-    Ok((column(matrices.py(), &solutions, |s| s.sigma), missed(&solutions)))
+    let input = Input::extract(matrices)?;
+    let solutions = run(matrices.py(), &input, None, request, &common)?;
+    let sigma = match solutions.as_slice() {
+        [solution] if input.is_matrix() => Sigma::One(solution.sigma),
+        _ => Sigma::Many(column(matrices.py(), &solutions, |s| s.sigma)),
+    };
+    Ok((sigma, missed(&solutions)))
+}
+
+/// What [`norms`] returns for one matrix and for many.
+#[derive(IntoPyObject)]
+pub(crate) enum Sigma<'py> {
+    One(f64),
+    Many(F64s<'py>),
 }
 
 /// The leading triplet of every matrix, by columns.
@@ -39,7 +53,9 @@ pub(crate) fn triplets<'py>(
 ) -> Result<Triplets<'py>, Failure> {
     let goal = Goal::Rtol(rtol);
     let request = Request { goal, maxiter, vectors: true, ..Request::default() };
-    Ok(Triplets::new(matrices.py(), &run(matrices, v0.as_ref(), request, &common)?))
+    let input = Input::extract(matrices)?;
+    let solutions = run(matrices.py(), &input, v0.as_ref(), request, &common)?;
+    Ok(Triplets::new(matrices.py(), &solutions))
 }
 
 /// An interval around sigma of every matrix, by columns.
@@ -55,24 +71,25 @@ pub(crate) fn bounds<'py>(
 ) -> Result<Bounds<'py>, Failure> {
     let goal = Goal::Width { width, failure_prob };
     let request = Request { goal, maxiter, ..Request::default() };
-    Ok(Bounds::new(matrices.py(), &run(matrices, v0.as_ref(), request, &common)?))
+    let input = Input::extract(matrices)?;
+    let solutions = run(matrices.py(), &input, v0.as_ref(), request, &common)?;
+    Ok(Bounds::new(matrices.py(), &solutions))
 }
 
-/// Borrows, solves without the interpreter, and names what went wrong.
+/// Solves without the interpreter, and says what went wrong in the caller's words.
 fn run(
-    matrices: &Bound<'_, PyAny>,
+    py: Python<'_>,
+    input: &Input<'_>,
     v0: Option<&PyReadonlyArray1<'_, f64>>,
     request: Request<'_>,
     common: &Common,
 ) -> Result<Vec<Solution>, Failure> {
-    let input = Input::extract(matrices)?;
-    let matrices_of = input.matrices()?;
-    let starts = v0.map(|v0| start::split(v0, &matrices_of)).transpose()?;
-    let (seed, check_finite) = (common.seed, common.check_finite);
+    let matrices = input.matrices()?;
+    let starts = v0.map(|v0| start::split(v0, &matrices)).transpose()?;
+    let &Common { seed, num_threads, check_finite } = common;
     let request = Request { seed, check_finite, v0: starts.as_deref(), ..request };
-    let num_threads = common.num_threads;
-    let solved = matrices.py().detach(|| solve_detached(&matrices_of, &request, num_threads));
-    solved?.map_err(|e| Failure::in_input(e, &input))
+    let solved = py.detach(|| solve_detached(&matrices, &request, num_threads));
+    solved?.map_err(|e| Failure::in_input(e, input))
 }
 
 /// The core's answer, or the exception that a signal handler raised meanwhile.
@@ -99,9 +116,12 @@ fn column<'py, T: numpy::Element>(
     PyArray1::from_iter(py, solutions.iter().map(field))
 }
 
-fn missed(solutions: &[Solution]) -> Vec<Missed> {
-    let indexed = solutions.iter().enumerate();
-    indexed.filter(|(_, s)| !s.converged).map(|(i, s)| (i, s.lower, s.upper)).collect()
+fn missed(solutions: &[Solution]) -> Option<Vec<Missed>> {
+    if solutions.iter().all(|s| s.converged) {
+        return None;
+    }
+    let indexed = solutions.iter().enumerate().filter(|(_, s)| !s.converged);
+    Some(indexed.map(|(i, s)| (i, s.lower, s.upper)).collect())
 }
 
 /// Vectors of all matrices, end to end.
