@@ -49,6 +49,9 @@ impl Plan<'_> {
         let mut never = || false;
         let stop = interrupted.unwrap_or(&mut never);
         let same_as = duplicates::find(&self.units, stop);
+        if stop() {
+            return Err(Error::Interrupted);
+        }
         let run = Run { units: &self.units, followers: followers(&same_as), settings, on_row };
         run.measure(&same_as, stop)
     }
@@ -99,7 +102,7 @@ impl<'a> Run<'a> {
         stop: &mut dyn FnMut() -> bool,
     ) -> Result<(), Error> {
         if batch.is_empty() {
-            return if stop() { Err(Error::Interrupted) } else { Ok(()) };
+            return Ok(());
         }
         let matrices: Vec<Matrix<'_>> = batch.iter().map(|(_, m)| *m).collect();
         let request = Request { goal: Goal::Rtol(self.settings.rtol), ..Request::default() };

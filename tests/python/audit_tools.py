@@ -34,7 +34,7 @@ def run(*args, timeout=120, **options):
 def audit(*args, code=0, **options):
     done = run("audit", *args, **options)
     assert done.returncode == code, (done.returncode, done.stderr)
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in str(done.stderr)
     return done
 
 

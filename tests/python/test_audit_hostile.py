@@ -8,6 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
+
 from audit_tools import audit, f32, header_and, run, write, write_sparse
 
 LIMIT = 2 << 30

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+
 from audit_tools import audit, f32, naive_sigma, report, rows, write, write_sparse
 
 RNG = np.random.default_rng(5)

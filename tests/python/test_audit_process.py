@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+
 from audit_tools import audit, checkpoint, command, f32, write, write_sparse
 from processes import clean_environment, output_of
 
@@ -95,7 +96,7 @@ def test_interrupt_is_130_once_and_leaves_nothing(slow, tmp_path, whole_group):
     assert process.returncode == 130
     assert stderr == "rsspecnorm: interrupted\n"
     assert time.monotonic() - begin < 3
-    assert os.listdir(out) == []
+    assert list(out.iterdir()) == []
     with pytest.raises(ProcessLookupError):  # no child outlives it
         os.killpg(process.pid, 0)
 
@@ -127,7 +128,7 @@ def test_file_that_shrinks_is_one_line_and_code_two(slow, tmp_path):
     assert process.returncode == 2
     assert stdout == ""
     assert stderr == f"rsspecnorm: error: {slow} changed while it was read\n"
-    assert os.listdir(out) == []
+    assert list(out.iterdir()) == []
 
 
 @pytest.mark.parametrize("style", ["table", "jsonl"])

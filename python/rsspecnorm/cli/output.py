@@ -41,6 +41,14 @@ def discard(path: str, process: int) -> None:
         temporary(path, process).unlink()
 
 
+def is_special(path: str) -> bool:
+    """Whether a path is a device or a pipe, which a rename would remove."""
+    try:
+        return not stat.S_ISREG(Path(path).stat().st_mode)
+    except FileNotFoundError:
+        return False
+
+
 class Replacement:
     """
     A file under a temporary name, moved into place when its block ends without an exception.
@@ -61,11 +69,8 @@ class Replacement:
             raise CommandError(f"{self.path}: is a directory")
         if not target.parent.is_dir():
             raise CommandError(f"{self.path}: no such folder: {target.parent}")
-        with contextlib.suppress(FileNotFoundError):
-            mode = target.stat().st_mode
-            if not stat.S_ISREG(mode):
-                # Renaming onto a device or a pipe would remove it.
-                raise CommandError(f"{self.path}: is not a regular file")
+        if is_special(self.path):
+            raise CommandError(f"{self.path}: is not a regular file")
         self.temporary.touch(exist_ok=True)
         return self.temporary
 
@@ -107,7 +112,10 @@ class Output:
             # Names may hold what a terminal's encoding lacks; CSV brings its own line ends.
             self._stream.reconfigure(errors="backslashreplace", newline="")  # type: ignore[union-attr]
         else:
-            name = self._stack.enter_context(Replacement(self._path))
+            if is_special(self._path) and not Path(self._path).is_dir():
+                name = Path(self._path)
+            else:
+                name = self._stack.enter_context(Replacement(self._path))
             stream = name.open("w", encoding="utf-8", errors="backslashreplace", newline="")
             self._stream = self._stack.enter_context(stream)
         return self
