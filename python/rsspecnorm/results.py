@@ -69,6 +69,6 @@ class SpectralBounds(NamedTuple):
     """Whether the width was reached."""
 
 
-def shaped(column: NDArray[Any], batch: tuple[int, ...]) -> Any:  # noqa: ANN401 - scalar or array
+def shaped(column: NDArray[Any] | list[str], batch: tuple[int, ...]) -> Any:  # noqa: ANN401 - scalar or array
     """Return one entry per matrix of a stack in the batch shape, a scalar for a lone matrix."""
-    return column.reshape(batch) if batch else column[0]
+    return np.asarray(column).reshape(batch) if batch else column[0]

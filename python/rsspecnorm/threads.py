@@ -61,12 +61,7 @@ def get_num_threads() -> int:
     -------
     int
         The count that `thread_limit`, `set_num_threads`, the environment or the CPUs give, in this
-        order.
-
-    Raises
-    ------
-    ValueError
-        If an environment variable that decides the count holds no positive number.
+        order. Environment variables that hold no positive number are passed over.
 
     Examples
     --------

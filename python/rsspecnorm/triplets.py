@@ -41,7 +41,8 @@ def leading_triplet(
     v0 : array_like, shape (..., N) or (N,), optional
         Where to start from, for example the `v` of an earlier call: any multiple of a guess at the
         right singular vector. It is mixed with a random vector, so that a wrong guess costs time
-        and not the result. One vector of shape (N,) serves every matrix of a stack.
+        and not the result; zeros, a nan or an inf count as no guess. One vector of shape (N,)
+        serves every matrix of a stack.
     maxiter : int, optional
         The most passes over a matrix.
     num_threads : int, optional
@@ -166,17 +167,21 @@ def leading_triplets(
 def _stacked(columns: Mapping[str, Any], shape: tuple[int, ...]) -> LeadingTriplet:
     """Give every column the batch shape, and the vectors their own axis."""
     *batch, nrows, ncols = shape
-    fields = {name: shaped(np.asarray(column), tuple(batch)) for name, column in columns.items()}
-    fields["u"] = columns["u"].reshape(*batch, nrows)
-    fields["v"] = columns["v"].reshape(*batch, ncols)
-    if not batch:
-        fields["method"] = columns["method"][0]
-    return LeadingTriplet(**fields)
+    return LeadingTriplet(
+        u=columns["u"].reshape(*batch, nrows),
+        v=columns["v"].reshape(*batch, ncols),
+        **{name: shaped(column, tuple(batch)) for name, column in _scalars(columns).items()},
+    )
+
+
+def _scalars(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns with one entry per matrix."""
+    return {name: column for name, column in columns.items() if name not in {"u", "v"}}
 
 
 def _listed(columns: Mapping[str, Any], matrices: list[NDArray[Any]]) -> list[LeadingTriplet]:
     """Cut the columns into one result per matrix, each with vectors of its own."""
-    scalars = {name: column for name, column in columns.items() if name not in {"u", "v"}}
+    scalars = _scalars(columns)
     us = _cut(columns["u"], [a.shape[0] for a in matrices])
     vs = _cut(columns["v"], [a.shape[1] for a in matrices])
     return [

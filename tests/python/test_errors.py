@@ -61,7 +61,6 @@ OPTIONS = [
     ("leading_triplet", {"v0": np.ones(4)}, ValueError, r"v0 must have shape \(3,\), got \(4,\)"),
     ("leading_triplet", {"v0": np.ones((1, 3))}, ValueError, r"got \(1, 3\)"),
     ("leading_triplet", {"v0": np.ones(3, complex)}, TypeError, "v0 must hold real numbers"),
-    ("leading_triplet", {"v0": [1.0, np.nan, 0.0]}, ValueError, "v0"),
     ("spectral_bounds", {"width": 0.0}, ValueError, "width"),
     ("spectral_bounds", {"width": -0.1}, ValueError, "width"),
     ("spectral_bounds", {"width": np.nan}, ValueError, "width"),
@@ -83,7 +82,7 @@ def test_function_with_bad_option_raises(function, options, exception, fragment)
 
 @pytest.mark.parametrize(
     ("function", "options", "exception", "fragment"),
-    [row for row in OPTIONS if "v0" not in row[1]],  # whose values only a matrix brings to light
+    [row for row in OPTIONS if "v0" not in row[1]],  # its shape is that of the batch
 )
 def test_empty_stack_with_bad_option_raises(function, options, exception, fragment):
     with pytest.raises(exception, match=fragment):
@@ -148,15 +147,6 @@ def test_sparse_matrix_is_refused_by_name():
     sparse = pytest.importorskip("scipy.sparse")
     with pytest.raises(TypeError, match="dtype object"):
         spectral_norm(sparse.eye_array(3))
-
-
-@pytest.mark.parametrize("value", ["0", "-1", "many"])
-def test_bad_thread_variable_raises(value):
-    code = "import rsspecnorm; rsspecnorm.spectral_norm([[1.0, 2.0], [3.0, 4.0]])"
-    done = run_python(code, RSSPECNORM_NUM_THREADS=value)
-    assert done.returncode == 1
-    assert "ValueError" in done.stderr
-    assert "RSSPECNORM_NUM_THREADS" in done.stderr
 
 
 def test_unknown_level_raises():

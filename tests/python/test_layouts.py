@@ -40,6 +40,10 @@ def field(a):
     return records["x"]
 
 
+class Subclass(np.ndarray):
+    """An array by another name."""
+
+
 class Wrapper:
     """Not an array, but it can become one."""
 
@@ -73,7 +77,7 @@ COPIED = {
 
 CONVERTED = {
     "nested lists": lambda a: a.tolist(),
-    "matrix subclass": np.asmatrix,
+    "subclass": lambda a: a.view(Subclass),
     "masked array": np.ma.masked_array,
     "object with __array__": Wrapper,
 }

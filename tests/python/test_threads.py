@@ -86,6 +86,10 @@ def test_calls_obey_any_setting():
         ({"RSSPECNORM_NUM_THREADS": "3", "RAYON_NUM_THREADS": "4", "OMP_NUM_THREADS": "5"}, 3),
         ({"RAYON_NUM_THREADS": "4", "OMP_NUM_THREADS": "5"}, 4),
         ({"OMP_NUM_THREADS": "5"}, 5),
+        ({"OMP_NUM_THREADS": "5,2"}, 5),
+        ({"RSSPECNORM_NUM_THREADS": "0", "RAYON_NUM_THREADS": "4"}, 4),
+        ({"RSSPECNORM_NUM_THREADS": "-1", "OMP_NUM_THREADS": "5"}, 5),
+        ({"RSSPECNORM_NUM_THREADS": "many", "RAYON_NUM_THREADS": "", "OMP_NUM_THREADS": "5"}, 5),
     ],
 )
 def test_environment_decides_in_order(variables, expected):
