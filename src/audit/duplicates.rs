@@ -17,7 +17,11 @@ const SAMPLE: usize = 64;
 pub(super) fn find(units: &[Unit<'_>], stop: &mut dyn FnMut() -> bool) -> Vec<Option<usize>> {
     let state = RandomState::new();
     let mut same_as = vec![None; units.len()];
-    let alike = group(0..units.len(), |i| state.hash_one(sample(&units[i])));
+    // A sample of a file that is not in memory waits for the disk, hence `stop` here too.
+    let key = |i: usize, stop: &mut dyn FnMut() -> bool| {
+        if stop() { 0 } else { state.hash_one(sample(&units[i])) }
+    };
+    let alike = group(0..units.len(), |i| key(i, stop));
     for candidates in alike.into_iter().filter(|g| g.len() > 1) {
         let equal = group(candidates, |i| if stop() { 0 } else { whole(&state, &units[i]) });
         for members in equal.into_iter().filter(|g| g.len() > 1) {

@@ -208,11 +208,13 @@ def test_npz_that_lies_about_its_size_is_refused(tmp_path):
 
 
 def test_npz_bomb_is_refused(tmp_path):
-    with zipfile.ZipFile(tmp_path / "m.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        with archive.open("w.npy", "w", force_zip64=True) as member:
-            member.write(npy_header((40, 1 << 23)))
-            for _ in range(40):
-                member.write(bytes(1 << 25))
+    with (
+        zipfile.ZipFile(tmp_path / "m.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("w.npy", "w", force_zip64=True) as member,
+    ):
+        member.write(npy_header((40, 1 << 23)))
+        for _ in range(40):
+            member.write(bytes(1 << 25))
     refused(tmp_path / "m.npz", "unpacks to")
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -144,9 +145,9 @@ def test_reader_that_goes_away_is_no_error(tmp_path, style):
 
 
 def test_full_disk_is_one_line(model):
-    if not os.path.exists("/dev/full"):
+    if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         done = audit(model, code=2, stdout=full, stderr=subprocess.PIPE, capture_output=False)
     assert done.stderr.count("\n") == 1
 

@@ -126,9 +126,7 @@ class NpzFile:
         with archive.open(info) as stream:
             shape, fortran, dtype = _header(stream)
             start = stream.tell()
-        # Python integers do not overflow, whatever the header says.
-        if not dtype.hasobject and start + math.prod(shape) * dtype.itemsize != info.file_size:
-            raise CommandError(f"{self.path}: {info.filename}: its size does not fit its shape")
+        _check_size(f"{self.path}: {info.filename}", shape, dtype, info.file_size - start)
         if info.file_size > max(_BOMB_BYTES, _BOMB_RATIO * info.compress_size):
             raise CommandError(f"{self.path}: {info.filename}: unpacks to {info.file_size} bytes")
         name = info.filename.removesuffix(".npy")
@@ -156,11 +154,19 @@ def _is_read(listed: Listed) -> bool:
 def _mapped(path: str) -> np.ndarray[Any, Any]:
     with Path(path).open("rb") as stream:
         shape, _, dtype = _header(stream)
+        _check_size(path, shape, dtype, Path(path).stat().st_size - stream.tell())
     # An empty array cannot be mapped, and an object array is never loaded.
     if math.prod(shape) == 0 or dtype.hasobject:
         return np.empty(0, dtype) if dtype.hasobject else np.empty(shape, dtype)
     array: np.ndarray[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     return array
+
+
+def _check_size(what: str, shape: tuple[int, ...], dtype: np.dtype[Any], available: int) -> None:
+    """Refuse a header that lies; Python's integers do not overflow, whatever it says."""
+    size = math.prod(shape) * dtype.itemsize
+    if not dtype.hasobject and (min(shape, default=0) < 0 or size != available):
+        raise CommandError(f"{what}: its size does not fit its shape")
 
 
 def _header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:  # noqa: ANN401 - any file
