@@ -67,12 +67,6 @@ impl Checkpoint {
         };
         self.tensors.iter().map(tensor).collect()
     }
-
-    /// Whether the file holds a tensor of that name.
-    #[must_use]
-    pub fn contains(&self, name: &str) -> bool {
-        self.tensors.iter().any(|(n, _)| n == name)
-    }
 }
 
 /// Refuses what could block or is not a file, before it is opened: opening a FIFO waits forever.

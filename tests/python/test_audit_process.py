@@ -186,7 +186,9 @@ def on_terminal(*args, **variables):
     return seen.decode()
 
 
-def test_progress_is_for_terminals_only(slow):
+def test_progress_is_for_terminals_only(tmp_path):
+    shapes = {f"w{i:02}": (2048, 2048) for i in range(96)}
+    slow = write_sparse(tmp_path / "slow.safetensors", shapes)
     assert audit(slow).stderr == ""
     seen = on_terminal(slow)
     assert "%" in seen

@@ -3,10 +3,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use proptest::prelude::*;
 use rsspecnorm::Error;
-use rsspecnorm::audit::{Checkpoint, Plan, resolve};
+use rsspecnorm::audit::{Checkpoint, Plan, Settings, Status, resolve};
 
 /// A file of its own for each case, removed when the case ends.
 struct Scratch(PathBuf);
@@ -61,6 +62,31 @@ fn is_checkpoint_or_ok(result: &Result<usize, Error>) -> bool {
 #[test]
 fn valid_file_gives_a_row_per_matrix() {
     assert_eq!(read(&valid()), Ok(4)); // a, s[0], s[1], e
+}
+
+#[test]
+fn run_gives_the_norms_done_by_hand() {
+    let header = r#"{"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},"copy":{"dtype":"F32","shape":[2,2],"data_offsets":[16,32]}}"#;
+    let diagonal: Vec<u8> = [3.0_f32, 0.0, 0.0, 4.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+    let scratch = Scratch::new(&file(header, &diagonal.repeat(2)));
+    let checkpoint = Checkpoint::open(scratch.path()).unwrap();
+    let plan = Plan::new(checkpoint.tensors()).unwrap();
+    let rows = Mutex::new(Vec::new());
+    plan.run(&Settings::default(), None, &|row| rows.lock().unwrap().push(row)).unwrap();
+    let mut rows = rows.into_inner().unwrap();
+    rows.sort_by_key(|row| row.index);
+    assert_eq!(rows.iter().map(|row| row.sigma_max).collect::<Vec<_>>(), [4.0, 4.0]);
+    assert_eq!((rows[0].fro, rows[0].max_abs, rows[0].status), (5.0, 4.0, Status::Ok));
+    assert_eq!(rows[1].same_as.as_deref(), Some("a"));
+}
+
+#[test]
+fn run_ends_when_it_is_told_to() {
+    let scratch = Scratch::new(&valid());
+    let checkpoint = Checkpoint::open(scratch.path()).unwrap();
+    let plan = Plan::new(checkpoint.tensors()).unwrap();
+    let outcome = plan.run(&Settings::default(), Some(&mut || true), &|_| ());
+    assert_eq!(outcome, Err(Error::Interrupted));
 }
 
 #[test]

@@ -34,7 +34,8 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_args: object) -> None:
         from rsspecnorm import _core
 
-        parser.exit(0, f"rsspecnorm {_core.version()}\n")
+        sys.stdout.write(f"rsspecnorm {_core.version()}\n")
+        parser.exit(0)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
