@@ -95,7 +95,6 @@ def _child(args: argparse.Namespace, parent: int, mask: set[int | signal.Signals
     """Run the command and end without the interpreter's own farewell."""
     code = 2
     try:
-        _no_core_file()
         for number in _signals():
             signal.signal(number, _end)
         args.parent = parent
@@ -127,14 +126,6 @@ def _forward(child: int) -> None:
 
     for each in _signals():
         signal.signal(each, forward)
-
-
-def _no_core_file() -> None:
-    """A core file as large as the model would be no help to the one who ran out of file."""
-    import resource
-
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def _died(

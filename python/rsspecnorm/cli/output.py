@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import stat
 import sys
@@ -109,8 +110,9 @@ class Output:
             if sys.stdout is None:
                 raise CommandError("standard output is closed")
             self._stream = sys.stdout
-            # Names may hold what a terminal's encoding lacks; CSV brings its own line ends.
-            self._stream.reconfigure(errors="backslashreplace", newline="")  # type: ignore[union-attr]
+            if isinstance(self._stream, io.TextIOWrapper):
+                # Names may hold what a terminal's encoding lacks; CSV brings its own line ends.
+                self._stream.reconfigure(errors="backslashreplace", newline="")
         else:
             if is_special(self._path) and not Path(self._path).is_dir():
                 name = Path(self._path)

@@ -66,8 +66,8 @@ class TorchFile:
         """Measure those that are kept: views in one call, what must be copied one by one."""
         from rsspecnorm import _core
 
-        views = [i for i in keep if self.values[i].is_contiguous()]
-        copies = [i for i in keep if not self.values[i].is_contiguous()]
+        copies = [i for i in keep if self._must_copy(i)]
+        views = sorted(set(keep) - set(copies))
         skipped = []
         for group in (views, *([i] for i in copies)):
             if group:
@@ -85,6 +85,10 @@ class TorchFile:
             # NumPy has no bfloat16, so every type goes through as bytes.
             flat = tensor.detach().contiguous().reshape(-1).view(self.torch.uint8).numpy()
         return listed.file, listed.name, listed.dtype, list(listed.shape), flat
+
+    def _must_copy(self, index: int) -> bool:
+        tensor = self.values[index]
+        return tensor.layout == self.torch.strided and not tensor.is_contiguous()
 
     def _load(self, path: str) -> Any:  # noqa: ANN401 - whatever was saved
         options = {"weights_only": True, "map_location": "cpu"}
