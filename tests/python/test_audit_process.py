@@ -35,6 +35,17 @@ def start(*args, **options):
     return subprocess.Popen(command("audit", *args), env=clean_environment(), **options)
 
 
+def wait_until_working(process, folder):
+    """Wait for the temporary output, then a moment for the work to begin."""
+    deadline = time.monotonic() + 60
+    while not list(folder.glob(".*.tmp")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(0.3)
+    assert process.poll() is None, "too quick to be disturbed"
+
+
 def test_plain_path_imports_no_numpy(model):
     code = f"""
 import sys
@@ -89,8 +100,7 @@ def test_interrupt_is_130_once_and_leaves_nothing(slow, tmp_path, whole_group):
     out = tmp_path / "out"
     out.mkdir()
     process = start(slow, "-o", out / "r.txt", start_new_session=True)
-    time.sleep(0.7)
-    assert process.poll() is None, "too quick to be interrupted"
+    wait_until_working(process, out)
     begin = time.monotonic()
     (os.killpg if whole_group else os.kill)(process.pid, signal.SIGINT)
     _, stderr = process.communicate(timeout=20)
@@ -104,26 +114,26 @@ def test_interrupt_is_130_once_and_leaves_nothing(slow, tmp_path, whole_group):
 
 def test_termination_is_passed_on(slow, tmp_path):
     process = start(slow, "-o", tmp_path / "r.txt", start_new_session=True)
-    time.sleep(0.7)
+    wait_until_working(process, tmp_path)
     process.terminate()
     process.communicate(timeout=20)
     assert process.returncode == 128 + signal.SIGTERM
     assert list(tmp_path.iterdir()) == [slow]
 
 
-def test_child_ends_when_its_parent_is_killed(slow):
-    process = start(slow, start_new_session=True)
-    time.sleep(0.7)
+def test_child_ends_when_its_parent_is_killed(slow, tmp_path):
+    process = start(slow, "-o", tmp_path / "r.txt", start_new_session=True)
+    wait_until_working(process, tmp_path)
     process.kill()
     process.communicate(timeout=20)  # ends when the last holder of the pipes has gone
+    assert list(tmp_path.iterdir()) == [slow]
 
 
 def test_file_that_shrinks_is_one_line_and_code_two(slow, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     process = start(slow, "-o", out / "r.txt")
-    time.sleep(0.7)
-    assert process.poll() is None, "too quick to be cut short"
+    wait_until_working(process, out)
     os.truncate(slow, 64 * 1024)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 2
