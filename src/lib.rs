@@ -5,6 +5,7 @@ pub mod operator;
 
 mod algorithms;
 mod api;
+pub mod audit;
 mod error;
 mod matrix;
 mod scalar;

@@ -1,7 +1,24 @@
 //! The Python binding: extract, detach, wrap. One file per topic; no arithmetic here.
 
+mod arrays;
+mod audit;
+mod errors;
+mod options;
+mod solve;
+mod start;
+mod threads;
+
 use pyo3::prelude::*;
 
 /// The native half of the `rsspecnorm` package.
 #[pymodule]
-mod _core {}
+mod _core {
+    #[pymodule_export]
+    use crate::arrays::is_ready;
+    #[pymodule_export]
+    use crate::audit::{Audit, audit_arrays};
+    #[pymodule_export]
+    use crate::solve::{bounds, norms, triplets};
+    #[pymodule_export]
+    use crate::threads::{levels, num_threads, set_num_threads, version};
+}

@@ -1,0 +1,111 @@
+"""Making a caller's input ready for the core, or saying why it cannot be.
+
+A *ready* array is one that the core borrows as it is: native byte order, aligned, float16,
+bfloat16, float32 or float64, with a contiguous axis among the last two. Everything else costs one
+copy, made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rsspecnorm import _core
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+MAX_NDIM = 32
+_MATRIX_NDIM = 2
+
+
+def as_stack(a: ArrayLike) -> NDArray[Any]:
+    """Return `a` as a ready array of at least two axes."""
+    if isinstance(a, np.ndarray) and _core.is_ready(a):
+        return a
+    return _made_ready(a, "a", range(2, MAX_NDIM + 1))
+
+
+def as_list(arrays: Iterable[ArrayLike]) -> list[NDArray[Any]]:
+    """Return every item as a ready array of exactly two axes."""
+    if isinstance(arrays, Mapping) or not isinstance(arrays, Iterable):
+        message = f"arrays must be a sequence of matrices, got {type(arrays).__name__}"
+        raise TypeError(message)
+    return [_as_matrix(a, f"arrays[{i}]") for i, a in enumerate(arrays)]
+
+
+def _as_matrix(a: ArrayLike, name: str) -> NDArray[Any]:
+    if isinstance(a, np.ndarray) and a.ndim == _MATRIX_NDIM and _core.is_ready(a):
+        return a
+    return _made_ready(a, name, range(_MATRIX_NDIM, _MATRIX_NDIM + 1))
+
+
+def _made_ready(a: ArrayLike, name: str, ndims: range) -> NDArray[Any]:
+    array = np.asarray(a)
+    dtype = _ready_dtype(array.dtype, name)
+    if array.ndim not in ndims:
+        stack = f" or a stack of matrices (at most {MAX_NDIM} axes)" if len(ndims) > 1 else ""
+        message = f"{name} must be 2-D{stack}, got shape {array.shape}"
+        raise ValueError(message)
+    array = array.astype(dtype, copy=False)
+    return array if _core.is_ready(array) else np.array(array, order="C")
+
+
+def _ready_dtype(dtype: np.dtype[Any], name: str) -> np.dtype[Any]:
+    """Return the native dtype that the core reads in place of `dtype`."""
+    if dtype.char in "efd":
+        return dtype.newbyteorder("=")
+    if dtype.name == "bfloat16":
+        return dtype
+    if dtype.kind in "biu":
+        return np.dtype(np.float64)
+    if dtype.kind == "c":
+        message = (
+            f"complex input is not supported yet, and {name} has dtype {dtype}; "
+            "the norm of a real matrix can be had from its real part: a.real"
+        )
+        raise TypeError(message)
+    message = (
+        f"{name} must hold real numbers of at most 64 bits, got dtype {dtype}; "
+        "cast it first: a.astype(np.float64)"
+    )
+    raise TypeError(message)
+
+
+def start_vectors(v0: ArrayLike | None, a: NDArray[Any]) -> NDArray[np.float64] | None:
+    """Return the start vectors of a stack, end to end; one vector serves every matrix."""
+    if v0 is None:
+        return None
+    vectors = _as_vectors(v0, "v0")
+    expected = (*a.shape[:-2], a.shape[-1])
+    if vectors.shape not in {expected, expected[-1:]}:
+        message = f"v0 must have shape {expected}, got {vectors.shape}"
+        raise ValueError(message)
+    return np.ascontiguousarray(np.broadcast_to(vectors, expected)).reshape(-1)
+
+
+def start_list(
+    v0: Iterable[ArrayLike] | None, arrays: list[NDArray[Any]]
+) -> NDArray[np.float64] | None:
+    """Return the start vectors of a list of matrices, end to end."""
+    if v0 is None:
+        return None
+    vectors = [_as_vectors(v, f"v0[{i}]") for i, v in enumerate(v0)]
+    if len(vectors) != len(arrays):
+        message = f"v0 must hold one vector per matrix, {len(arrays)}, got {len(vectors)}"
+        raise ValueError(message)
+    for i, (v, a) in enumerate(zip(vectors, arrays, strict=True)):
+        if v.shape != a.shape[1:]:
+            message = f"v0[{i}] must have shape {a.shape[1:]}, got {v.shape}"
+            raise ValueError(message)
+    return np.concatenate([np.empty(0), *vectors])
+
+
+def _as_vectors(v0: ArrayLike, name: str) -> NDArray[np.float64]:
+    vectors = np.asarray(v0)
+    if vectors.dtype.name != "bfloat16" and vectors.dtype.kind not in "fbiu":
+        message = f"{name} must hold real numbers, got dtype {vectors.dtype}"
+        raise TypeError(message)
+    return vectors.astype(np.float64, copy=False)

@@ -1,0 +1,156 @@
+"""Where results go: stdout, or a file that appears whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from rsspecnorm.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+def temporary(path: str, process: int) -> Path:
+    """
+    Name the file that stands in for another until it is whole.
+
+    Parameters
+    ----------
+    path : str
+        The file to be written; a link is followed, so that the link survives.
+    process : int
+        The writing process, which makes the name its own.
+
+    Returns
+    -------
+    pathlib.Path
+        A hidden name in the same folder, where a rename cannot fail half-way.
+    """
+    target = Path(os.path.realpath(path))
+    return target.with_name(f".{target.name}.{process}.tmp")
+
+
+def discard(path: str, process: int) -> None:
+    """Remove what a process left half written."""
+    with contextlib.suppress(OSError):
+        temporary(path, process).unlink()
+
+
+def is_special(path: str) -> bool:
+    """Whether a path is a device or a pipe, which a rename would remove."""
+    try:
+        return not stat.S_ISREG(Path(path).stat().st_mode)
+    except FileNotFoundError:
+        return False
+
+
+class Replacement:
+    """
+    A file under a temporary name, moved into place when its block ends without an exception.
+
+    Parameters
+    ----------
+    path : str
+        The file to be written.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.temporary = temporary(path, os.getpid())
+
+    def __enter__(self) -> Path:
+        target = Path(self.path)
+        if target.is_dir():
+            raise CommandError(f"{self.path}: is a directory")
+        if not target.parent.is_dir():
+            raise CommandError(f"{self.path}: no such folder: {target.parent}")
+        if is_special(self.path):
+            raise CommandError(f"{self.path}: is not a regular file")
+        self.temporary.touch(exist_ok=True)
+        return self.temporary
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            discard(self.path, os.getpid())
+            return
+        try:
+            self.temporary.replace(os.path.realpath(self.path))
+        except BaseException:
+            discard(self.path, os.getpid())
+            raise
+
+
+class Output:
+    """
+    The report's stream: a replacement of `path`, or stdout.
+
+    Parameters
+    ----------
+    path : str or None
+        The file to be written; ``None`` means stdout.
+    """
+
+    def __init__(self, path: str | None) -> None:
+        self._stack = contextlib.ExitStack()
+        self._path = path
+
+    def __enter__(self) -> Self:
+        if self._path is None:
+            if sys.stdout is None:
+                raise CommandError("standard output is closed")
+            self._stream = sys.stdout
+            if isinstance(self._stream, io.TextIOWrapper):
+                # Names may hold what a terminal's encoding lacks; CSV brings its own line ends.
+                self._stream.reconfigure(errors="backslashreplace", newline="")
+        else:
+            if is_special(self._path) and not Path(self._path).is_dir():
+                name = Path(self._path)
+            else:
+                name = self._stack.enter_context(Replacement(self._path))
+            stream = name.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+            self._stream = self._stack.enter_context(stream)
+        return self
+
+    def write(self, text: str) -> None:
+        """Write; a reader that has gone away (``| head``) is no error."""
+        try:
+            self._stream.write(text)
+        except BrokenPipeError:
+            self._abandon()
+
+    def flush(self) -> None:
+        """Bring what was written to its reader."""
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            self._abandon()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self.flush()
+        except BaseException as failure:
+            self._stack.__exit__(type(failure), failure, failure.__traceback__)
+            raise
+        self._stack.__exit__(kind, error, traceback)
+
+    def _abandon(self) -> None:
+        """Send the rest nowhere: the verdict of the rules still stands."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)

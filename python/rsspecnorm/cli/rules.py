@@ -1,0 +1,102 @@
+"""The ``--fail`` rules: each finding is one line, and any finding makes the exit code 1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rsspecnorm.cli import baseline
+
+if TYPE_CHECKING:
+    import argparse
+    import re
+    from collections.abc import Iterator, Sequence
+
+    from rsspecnorm.cli.columns import Row
+
+
+def findings(
+    args: argparse.Namespace, rows: Sequence[Row], old: baseline.Baseline | None
+) -> Iterator[str]:
+    """
+    Hold every row against every rule.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        The command line.
+    rows : sequence of dict
+        All rows that passed the filters.
+    old : dict, optional
+        The baseline.
+
+    Yields
+    ------
+    str
+        A sentence for each rule that a row breaks.
+    """
+    for pattern, limit in args.fail_above:
+        yield from _above(rows, pattern, limit)
+    if args.fail_on_nonfinite:
+        yield from _nonfinite(rows)
+    if old is not None:
+        yield from _drift(rows, old, args.fail_drift)
+
+
+def notes(
+    args: argparse.Namespace, rows: Sequence[Row], old: baseline.Baseline | None
+) -> Iterator[str]:
+    """
+    Say what the rules could not judge.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        The command line.
+    rows : sequence of dict
+        All rows that passed the filters.
+    old : dict, optional
+        The baseline.
+
+    Yields
+    ------
+    str
+        A sentence for each.
+    """
+    for pattern, limit in args.fail_above:
+        if pattern and not any(pattern.search(row["name"]) for row in rows):
+            yield f"--fail-above {pattern.pattern}={limit:g} matches no tensor"
+    unsure = sum(row["status"] == "not_converged" for row in rows)
+    if unsure:
+        yield f"{unsure} matrices did not converge; their sigma_max is a lower bound"
+    if old is not None:
+        now = baseline.keys(rows)
+        here = set(now)
+        yield from (f"{key} is not in the baseline" for key in now if key not in old)
+        yield from (f"{key} is only in the baseline" for key in old if key not in here)
+
+
+def _above(rows: Sequence[Row], pattern: re.Pattern[str] | None, limit: float) -> Iterator[str]:
+    for row in rows:
+        # Written so that a nan, which is above nothing, fires too.
+        if (pattern is None or pattern.search(row["name"])) and not row["sigma_max"] <= limit:
+            rule = f"{limit:g}" if pattern is None else f"{pattern.pattern}={limit:g}"
+            yield f"--fail-above {rule}: {row['name']} has sigma_max {row['sigma_max']:.6g}"
+
+
+def _nonfinite(rows: Sequence[Row]) -> Iterator[str]:
+    for row in rows:
+        if row["n_nonfinite"]:
+            yield f"--fail-on-nonfinite: {row['name']} has {row['n_nonfinite']} nan or inf entries"
+
+
+def _drift(rows: Sequence[Row], old: baseline.Baseline, limit: float) -> Iterator[str]:
+    for key, row in zip(baseline.keys(rows), rows, strict=True):
+        if key not in old:
+            continue
+        change = baseline.drift(row["sigma_max"], old[key])
+        if change > limit:
+            then = "not finite" if old[key] is None else f"{old[key]:.6g}"
+            yield (
+                f"--fail-drift {limit:.6g}: {key} went from {then} to {row['sigma_max']:.6g}"
+                f" ({change:.2%})"
+            )

@@ -1,0 +1,119 @@
+"""Files that ``torch.save`` wrote: weights only, mapped where the format allows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rsspecnorm.cli.errors import CommandError, describe
+from rsspecnorm.cli.sources import Listed, numbered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rsspecnorm.cli.sources import OnRows, Settings
+
+_NAMES = {
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "float32": "F32",
+    "float64": "F64",
+    "int64": "I64",
+    "int32": "I32",
+    "int16": "I16",
+    "int8": "I8",
+    "uint8": "U8",
+    "bool": "BOOL",
+}
+# Deeper than any state dict; a file can nest without end.
+_MAX_DEPTH = 32
+
+
+class TorchFile:
+    """
+    The tensors of a state dict, nested ones named with dots.
+
+    Parameters
+    ----------
+    path : str
+        A regular file.
+
+    Raises
+    ------
+    CommandError
+        When torch is not installed, or refuses the file.
+    """
+
+    def __init__(self, path: str) -> None:
+        try:
+            import torch
+        except ImportError as error:
+            message = f"{path}: needs torch to be read; install torch or convert to safetensors"
+            raise CommandError(message) from error
+        self.torch = torch
+        tensors = list(self._flatten("", self._load(path), 0))
+        self.values = [tensor for _, tensor in tensors]
+        self.listed = [
+            Listed(name, _dtype(tensor), tuple(tensor.shape), path) for name, tensor in tensors
+        ]
+        if not tensors:
+            raise CommandError(f"{path}: holds no tensor")
+
+    def tensors(self) -> list[Listed]:
+        """List the tensors."""
+        return self.listed
+
+    def run(self, keep: list[int], settings: Settings, on_rows: OnRows) -> list[dict[str, Any]]:
+        """Measure those that are kept: views in one call, what must be copied one by one."""
+        from rsspecnorm import _core
+
+        copies = [i for i in keep if self._must_copy(i)]
+        views = sorted(set(keep) - set(copies))
+        skipped = []
+        for group in (views, *([i] for i in copies)):
+            if group:
+                items, collect = list(map(self._item, group)), numbered(on_rows, group[0])
+                skipped += _core.audit_arrays(items, settings, collect)
+        return skipped
+
+    def _item(self, index: int) -> tuple[str, str, str, list[int], Any]:
+        import numpy as np
+
+        listed, tensor = self.listed[index], self.values[index]
+        if listed.dtype not in {"F16", "BF16", "F32", "F64"} or tensor.layout != self.torch.strided:
+            flat = np.empty(0, np.uint8)
+        else:
+            # NumPy has no bfloat16, so every type goes through as bytes.
+            flat = tensor.detach().contiguous().reshape(-1).view(self.torch.uint8).numpy()
+        return listed.file, listed.name, listed.dtype, list(listed.shape), flat
+
+    def _must_copy(self, index: int) -> bool:
+        tensor = self.values[index]
+        return tensor.layout == self.torch.strided and not tensor.is_contiguous()
+
+    def _load(self, path: str) -> Any:  # noqa: ANN401 - whatever was saved
+        options = {"weights_only": True, "map_location": "cpu"}
+        try:
+            try:
+                return self.torch.load(path, mmap=True, **options)
+            except RuntimeError as error:
+                if "mmap" not in str(error):
+                    raise
+                return self.torch.load(path, **options)  # the format before torch 1.6
+        except Exception as error:  # torch raises many kinds, some with pages of advice
+            reason = describe(error).split(". ")[0][:200]
+            raise CommandError(f"{path}: torch cannot load it: {reason}") from error
+
+    def _flatten(self, prefix: str, value: Any, depth: int) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+        if isinstance(value, self.torch.Tensor):
+            yield prefix or "tensor", value
+        elif isinstance(value, dict | list | tuple) and depth < _MAX_DEPTH:
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            for key, item in items:
+                yield from self._flatten(f"{prefix}.{key}" if prefix else str(key), item, depth + 1)
+
+
+def _dtype(tensor: Any) -> str:  # noqa: ANN401 - torch is not imported for types
+    name = str(tensor.dtype).removeprefix("torch.")
+    known = _NAMES.get(name, name)
+    # A sparse tensor has no bytes to read in order.
+    return known if "strided" in str(tensor.layout) else f"{known} ({tensor.layout})"

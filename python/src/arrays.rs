@@ -1,0 +1,201 @@
+//! Borrows NumPy arrays as matrices, without a copy.
+//!
+//! A *ready* array is what this file can borrow as it is: a native, aligned float array of 2 to 32
+//! axes, one of whose last two axes is contiguous. `arrays.py` makes every other input ready, or
+//! says why it cannot; here an array that is not ready is only refused.
+
+use half::{bf16, f16};
+use ndarray::{ArrayView3, ArrayViewD, Axis, Ix2, Ix3};
+use numpy::npyffi::NPY_TYPES;
+use numpy::prelude::*;
+use numpy::{Element, PyArrayDescr, PyArrayDyn, PyReadonlyArrayDyn, PyUntypedArray};
+use pyo3::exceptions::{PyMemoryError, PyTypeError};
+use pyo3::prelude::*;
+use rsspecnorm::{Matrix, Store};
+
+/// The numpy crate refuses to view an array of more axes, and does so by a panic.
+const MAX_NDIM: usize = 32;
+
+/// Whether an object is an array that the other functions of this module take as it is.
+#[pyfunction]
+#[pyo3(signature = (a, /))]
+pub(crate) fn is_ready(a: &Bound<'_, PyAny>) -> bool {
+    a.cast::<PyUntypedArray>().is_ok_and(|a| dtype_of(a).is_some() && has_ready_layout(a))
+}
+
+/// Element types that can be borrowed.
+#[derive(Clone, Copy)]
+enum Dtype {
+    F16,
+    Bf16,
+    F32,
+    F64,
+}
+
+fn dtype_of(a: &Bound<'_, PyUntypedArray>) -> Option<Dtype> {
+    let dtype = a.dtype();
+    if dtype.is_native_byteorder() == Some(false) {
+        return None;
+    }
+    match dtype.num() {
+        num if num == NPY_TYPES::NPY_DOUBLE as i32 => Some(Dtype::F64),
+        num if num == NPY_TYPES::NPY_FLOAT as i32 => Some(Dtype::F32),
+        num if num == NPY_TYPES::NPY_HALF as i32 => Some(Dtype::F16),
+        num if num >= NPY_TYPES::NPY_USERDEF as i32 && is_bfloat16(&dtype) => Some(Dtype::Bf16),
+        _ => None,
+    }
+}
+
+/// NumPy has no bfloat16 of its own; a package that brings one registers it under that name.
+/// The name is looked up here first because the numpy crate panics where it is missing.
+fn is_bfloat16(dtype: &Bound<'_, PyArrayDescr>) -> bool {
+    dtype.itemsize() == 2
+        && PyArrayDescr::new(dtype.py(), "bfloat16").is_ok_and(|known| known.is_equiv_to(dtype))
+}
+
+/// The rule of `Matrix::from_view`, asked of strides in bytes.
+fn has_ready_layout(a: &Bound<'_, PyUntypedArray>) -> bool {
+    let (shape, strides, ndim) = (a.shape(), a.strides(), a.ndim());
+    if !(2..=MAX_NDIM).contains(&ndim) {
+        return false;
+    }
+    let itemsize = a.dtype().itemsize() as isize;
+    let is_contiguous = |axis: usize| shape[axis] <= 1 || strides[axis] == itemsize;
+    a.is_empty() || (a.is_aligned() && (is_contiguous(ndim - 1) || is_contiguous(ndim - 2)))
+}
+
+/// One array, borrowed for the length of a call.
+enum Borrowed<'py> {
+    F16(PyReadonlyArrayDyn<'py, f16>),
+    Bf16(PyReadonlyArrayDyn<'py, bf16>),
+    F32(PyReadonlyArrayDyn<'py, f32>),
+    F64(PyReadonlyArrayDyn<'py, f64>),
+    /// Arrays without elements are never viewed: their pointers and strides mean nothing.
+    Empty {
+        nrows: usize,
+        ncols: usize,
+    },
+}
+
+impl<'py> Borrowed<'py> {
+    fn new(a: &Bound<'py, PyUntypedArray>) -> PyResult<Self> {
+        let dtype = dtype_of(a).filter(|_| has_ready_layout(a));
+        let dtype = dtype.ok_or_else(|| PyTypeError::new_err("the array is not ready"))?;
+        let shape = a.shape();
+        if a.is_empty() {
+            let [.., nrows, ncols] = *shape else { unreachable!("ready arrays have two axes") };
+            return Ok(Self::Empty { nrows, ncols });
+        }
+        Ok(match dtype {
+            Dtype::F16 => Self::F16(borrow(a)?),
+            Dtype::Bf16 => Self::Bf16(borrow(a)?),
+            Dtype::F32 => Self::F32(borrow(a)?),
+            Dtype::F64 => Self::F64(borrow(a)?),
+        })
+    }
+
+    fn push_matrices<'a>(&'a self, count: usize, matrices: &mut Vec<Matrix<'a>>) {
+        match self {
+            Self::F16(a) => push_stack(a.as_array(), matrices),
+            Self::Bf16(a) => push_stack(a.as_array(), matrices),
+            Self::F32(a) => push_stack(a.as_array(), matrices),
+            Self::F64(a) => push_stack(a.as_array(), matrices),
+            Self::Empty { nrows, ncols } => {
+                let empty = Matrix::from_slice::<f64>(&[], *nrows, *ncols);
+                matrices.extend(std::iter::repeat_n(empty, count).flatten());
+            }
+        }
+    }
+}
+
+fn borrow<'py, T: Element>(a: &Bound<'py, PyUntypedArray>) -> PyResult<PyReadonlyArrayDyn<'py, T>> {
+    Ok(a.cast::<PyArrayDyn<T>>()?.try_readonly()?)
+}
+
+/// Walks the leading axes in C order; the last of them without a heap or a dynamic dimension.
+fn push_stack<'a, T: Store>(stack: ArrayViewD<'a, T>, matrices: &mut Vec<Matrix<'a>>) {
+    match stack.ndim() {
+        2 => {
+            let a = stack.into_dimensionality::<Ix2>().expect("two axes were counted");
+            matrices.push(Matrix::from_view(a).expect("the layout was checked"));
+        }
+        3 => {
+            let stack: ArrayView3<'a, T> =
+                stack.into_dimensionality::<Ix3>().expect("three axes were counted");
+            matrices.extend((0..stack.len_of(Axis(0))).map(|i| {
+                let a = stack.index_axis_move(Axis(0), i);
+                Matrix::from_view(a).expect("the layout was checked")
+            }));
+        }
+        _ => {
+            for i in 0..stack.len_of(Axis(0)) {
+                push_stack(stack.clone().index_axis_move(Axis(0), i), matrices);
+            }
+        }
+    }
+}
+
+/// The matrices of one call: a matrix, a stack, or a list of matrices.
+pub(crate) struct Input<'py> {
+    arrays: Vec<Borrowed<'py>>,
+    form: Form,
+}
+
+enum Form {
+    /// One array; its leading axes, which a lone matrix has none of.
+    Stack(Vec<usize>),
+    List,
+}
+
+impl<'py> Input<'py> {
+    /// Borrows one ready array, or a list of ready 2-D arrays.
+    pub(crate) fn extract(object: &Bound<'py, PyAny>) -> PyResult<Self> {
+        if let Ok(a) = object.cast::<PyUntypedArray>() {
+            let arrays = vec![Borrowed::new(a)?];
+            let batch = a.shape()[..a.ndim() - 2].to_vec();
+            return Ok(Self { arrays, form: Form::Stack(batch) });
+        }
+        let arrays: PyResult<_> =
+            object.try_iter()?.map(|a| Borrowed::new(a?.cast::<PyUntypedArray>()?)).collect();
+        Ok(Self { arrays: arrays?, form: Form::List })
+    }
+
+    /// Whether the input is one matrix, not a stack and not a list.
+    pub(crate) fn is_matrix(&self) -> bool {
+        matches!(&self.form, Form::Stack(batch) if batch.is_empty())
+    }
+
+    /// Every matrix, in C order.
+    pub(crate) fn matrices(&self) -> PyResult<Vec<Matrix<'_>>> {
+        let count = match &self.form {
+            Form::Stack(batch) => batch.iter().product(),
+            Form::List => self.arrays.len(),
+        };
+        let mut matrices = Vec::new();
+        // A stack of empty matrices can be longer than memory while its array takes none.
+        matrices.try_reserve_exact(count).map_err(|e| PyMemoryError::new_err(e.to_string()))?;
+        let each = if matches!(self.form, Form::List) { 1 } else { count };
+        self.arrays.iter().for_each(|a| a.push_matrices(each, &mut matrices));
+        Ok(matrices)
+    }
+
+    /// What the caller would write for the matrix of this flat index.
+    pub(crate) fn name(&self, mut index: usize) -> String {
+        let Form::Stack(batch) = &self.form else { return format!("arrays[{index}]") };
+        if self.is_matrix() {
+            return "it".to_owned();
+        }
+        let mut place = Vec::with_capacity(batch.len());
+        for &len in batch.iter().rev() {
+            place.push((index % len).to_string());
+            index /= len;
+        }
+        place.reverse();
+        format!("a[{}]", place.join(", "))
+    }
+
+    /// The name of the argument that holds the matrices.
+    pub(crate) fn argument(&self) -> &'static str {
+        if matches!(self.form, Form::List) { "arrays" } else { "a" }
+    }
+}

@@ -1,0 +1,33 @@
+//! Thread counts, SIMD tiers and the version.
+
+use pyo3::prelude::*;
+
+use crate::errors::Failure;
+use crate::options;
+
+/// Sets the number of threads of all later calls; `None` returns to the environment's choice.
+#[pyfunction]
+#[pyo3(signature = (n, /))]
+pub(crate) fn set_num_threads(
+    #[pyo3(from_py_with = options::num_threads)] n: Option<usize>,
+) -> Result<(), Failure> {
+    Ok(rsspecnorm::set_num_threads(n)?)
+}
+
+/// The number of threads of a call without a setting of its own.
+#[pyfunction]
+pub(crate) fn num_threads() -> usize {
+    rsspecnorm::num_threads()
+}
+
+/// The package's version.
+#[pyfunction]
+pub(crate) fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+/// The SIMD tier in use, and the tiers that this CPU has.
+#[pyfunction]
+pub(crate) fn levels() -> Result<(&'static str, Vec<&'static str>), Failure> {
+    Ok((rsspecnorm::level_name()?, rsspecnorm::available_levels()))
+}

@@ -1,0 +1,178 @@
+//! The run: duplicates once, aligned matrices in one call, misaligned ones a few at a time.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use super::elements::{Aligned, matrix};
+use super::plan::{Plan, Unit};
+use super::{Row, duplicates};
+use crate::api::{Control, Goal, Request, Solution, solve_each};
+use crate::error::Error;
+use crate::matrix::Matrix;
+
+/// Bytes of misaligned matrices that are copied at a time, unless one alone is larger.
+const COPY_BUDGET: usize = 16 << 20;
+
+/// The settings of a run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings {
+    /// Relative error of sigma; `None` means 1e-6, and 1e-10 for 64-bit tensors.
+    pub rtol: Option<f64>,
+    /// Whether rows carry an upper bound.
+    pub bounds: bool,
+    /// Threads for this run; `None` takes the process-wide setting.
+    pub num_threads: Option<usize>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { rtol: None, bounds: true, num_threads: None }
+    }
+}
+
+impl Plan<'_> {
+    /// Measures every matrix and calls `on_row` as each one finishes, on any thread.
+    ///
+    /// `interrupted` is asked now and then on the calling thread; `true` stops the run.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] for a setting out of range, [`Error::Interrupted`] when the
+    /// caller stopped the run.
+    pub fn run(
+        &self,
+        settings: &Settings,
+        interrupted: Option<&mut dyn FnMut() -> bool>,
+        on_row: &(dyn Fn(Row) + Sync),
+    ) -> Result<(), Error> {
+        let mut never = || false;
+        let stop = interrupted.unwrap_or(&mut never);
+        let same_as = duplicates::find(&self.units, stop);
+        if stop() {
+            return Err(Error::Interrupted);
+        }
+        let run = Run { units: &self.units, followers: followers(&same_as), settings, on_row };
+        run.measure(&same_as, stop)
+    }
+}
+
+/// For each matrix, the later ones with the same content.
+fn followers(same_as: &[Option<usize>]) -> HashMap<usize, Vec<usize>> {
+    let mut followers: HashMap<usize, Vec<usize>> = HashMap::new();
+    for (i, first) in same_as.iter().enumerate() {
+        if let Some(first) = first {
+            followers.entry(*first).or_default().push(i);
+        }
+    }
+    followers
+}
+
+struct Run<'a> {
+    units: &'a [Unit<'a>],
+    followers: HashMap<usize, Vec<usize>>,
+    settings: &'a Settings,
+    on_row: &'a (dyn Fn(Row) + Sync),
+}
+
+impl<'a> Run<'a> {
+    fn measure(
+        &self,
+        same_as: &[Option<usize>],
+        stop: &mut dyn FnMut() -> bool,
+    ) -> Result<(), Error> {
+        let mut aligned: Vec<(usize, Matrix<'a>)> = Vec::new();
+        let mut misaligned = Vec::new();
+        for (i, unit) in self.units.iter().enumerate().filter(|(i, _)| same_as[*i].is_none()) {
+            if unit.bytes.is_empty() {
+                self.emit(Row::empty(i, unit, self.settings.bounds));
+            } else if let Some(matrix) = matrix(&unit.dtype, unit.bytes, unit.dims) {
+                aligned.push((i, matrix));
+            } else {
+                misaligned.push(i);
+            }
+        }
+        self.solve(&aligned, stop)?;
+        self.solve_copies(&misaligned, stop)
+    }
+
+    fn solve(
+        &self,
+        batch: &[(usize, Matrix<'_>)],
+        stop: &mut dyn FnMut() -> bool,
+    ) -> Result<(), Error> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let matrices: Vec<Matrix<'_>> = batch.iter().map(|(_, m)| *m).collect();
+        let request = Request { goal: Goal::Rtol(self.settings.rtol), ..Request::default() };
+        let control =
+            Control { num_threads: self.settings.num_threads, interrupted: Some(&mut *stop) };
+        let clock = Clock::start();
+        let done = |k: usize, solution: Solution| {
+            let index = batch[k].0;
+            let unit = &self.units[index];
+            self.emit(Row::new(index, unit, &solution, clock.lap(), self.settings.bounds));
+        };
+        solve_each(&matrices, &request, control, &done)
+    }
+
+    fn solve_copies(
+        &self,
+        misaligned: &[usize],
+        stop: &mut dyn FnMut() -> bool,
+    ) -> Result<(), Error> {
+        let mut rest = misaligned;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(self.within_budget(rest));
+            let copies: Vec<Aligned> =
+                now.iter().map(|&i| Aligned::copy(self.units[i].bytes)).collect();
+            let mut batch = Vec::with_capacity(now.len());
+            for (&i, copy) in now.iter().zip(&copies) {
+                let unit = &self.units[i];
+                batch.extend(matrix(&unit.dtype, copy.bytes(), unit.dims).map(|m| (i, m)));
+            }
+            self.solve(&batch, stop)?;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// How many of the matrices may be copied together; at least one.
+    fn within_budget(&self, indices: &[usize]) -> usize {
+        let mut total = 0;
+        let fits = |i: &&usize| {
+            total += self.units[**i].bytes.len();
+            total <= COPY_BUDGET
+        };
+        indices.iter().take_while(fits).count().max(1)
+    }
+
+    /// Hands over a row and those of its duplicates.
+    fn emit(&self, row: Row) {
+        let followers = self.followers.get(&row.index).map_or(&[][..], Vec::as_slice);
+        for &i in followers {
+            (self.on_row)(row.repeat(i, &self.units[i]));
+        }
+        (self.on_row)(row);
+    }
+}
+
+/// Wall time per matrix: the time since the same thread finished its last one.
+struct Clock {
+    start: Instant,
+    last: Mutex<HashMap<ThreadId, Instant>>,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { start: Instant::now(), last: Mutex::default() }
+    }
+
+    fn lap(&self) -> Duration {
+        let now = Instant::now();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = last.insert(thread::current().id(), now).unwrap_or(self.start);
+        now.duration_since(before)
+    }
+}

@@ -1,0 +1,253 @@
+"""Every kind of file and tensor the command reads."""
+
+import json
+
+import numpy as np
+import pytest
+
+from audit_tools import audit, f32, naive_sigma, report, rows, write, write_sparse
+
+RNG = np.random.default_rng(5)
+
+
+def random(*shape):
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+@pytest.fixture
+def by_hand(tmp_path):
+    return write(tmp_path / "m.safetensors", {"w": f32([[3, 0], [0, 4]])})
+
+
+def test_two_by_two_is_four(by_hand):
+    row = rows(by_hand)["w"]
+    assert row["sigma_max"] == pytest.approx(4, rel=1e-12)
+    assert row["fro"] == 5
+    assert row["stable_rank"] == pytest.approx(25 / 16)
+    assert row["sigma_ratio"] == pytest.approx(0.75)
+    assert row["max_abs"] == 4
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_float_types_match_svd(tmp_path, dtype):
+    save_file = pytest.importorskip("safetensors.numpy").save_file
+    a = random(30, 20).astype(dtype)
+    save_file({"w": a}, tmp_path / "m.safetensors")
+    row = rows(tmp_path / "m.safetensors")["w"]
+    assert row["sigma_max"] == pytest.approx(naive_sigma(a)[0], rel=1e-6)
+    assert row["dtype"] == "F" + dtype.removeprefix("float")
+
+
+def test_bfloat16_matches_svd(tmp_path):
+    bits = (random(30, 20).view(np.uint32) >> 16).astype(np.uint16)
+    a = (bits.astype(np.uint32) << 16).view(np.float32)
+    path = write(tmp_path / "m.safetensors", {"w": ("BF16", a.shape, bits.tobytes())})
+    row = rows(path)["w"]
+    assert row["sigma_max"] == pytest.approx(naive_sigma(a)[0], rel=1e-6)
+    assert row["dtype"] == "BF16"
+
+
+def test_stack_has_a_row_per_slice(tmp_path):
+    experts = random(3, 8, 6)
+    experts[1] *= 1000  # one expert that blew up must not hide among the others
+    found = rows(write(tmp_path / "m.safetensors", {"experts": f32(experts)}))
+    assert list(found) == ["experts[0]", "experts[1]", "experts[2]"]
+    for i, row in enumerate(found.values()):
+        assert row["sigma_max"] == pytest.approx(naive_sigma(experts[i])[0], rel=1e-6)
+        assert row["kind"] == "stack"
+        assert row["shape"] == [8, 6]
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 3, 3), (5, 4, 2, 3, 3)])
+def test_convolution_is_flattened_and_labelled(tmp_path, shape):
+    kernel = random(*shape)
+    path = write(tmp_path / "m.safetensors", {"conv": f32(kernel)})
+    row = rows(path)["conv"]
+    assert row["sigma_max"] == pytest.approx(naive_sigma(kernel.reshape(5, -1))[0], rel=1e-6)
+    assert row["kind"] == "conv_flattened"
+    assert row["shape"] == list(shape)
+    assert "conv_flattened" in audit(path).stdout
+
+
+def test_what_has_no_norm_is_skipped_with_the_reason(tmp_path):
+    tensors = {
+        "scalar": ("F32", (), bytes(4)),
+        "vector": ("F32", (3,), bytes(12)),
+        "six": ("F32", (1,) * 6, bytes(4)),
+        "ids": ("I64", (2, 2), bytes(32)),
+        "mask": ("BOOL", (2, 2), bytes(4)),
+        "packed": ("F8_E4M3", (2, 2), bytes(4)),
+    }
+    whole = report(write(tmp_path / "m.safetensors", tensors))
+    assert whole["tensors"] == []
+    reasons = {item["name"]: item["reason"] for item in whole["skipped"]}
+    assert reasons == {
+        "scalar": "0-D",
+        "vector": "1-D",
+        "six": "6-D",
+        "ids": "dtype I64",
+        "mask": "dtype BOOL",
+        "packed": "dtype F8_E4M3",
+    }
+
+
+def test_degenerate_matrices_have_a_status(tmp_path):
+    holes = np.array([[1, np.nan], [np.inf, 1]])
+    tensors = {
+        "empty": ("F32", (0, 5), b""),
+        "empty_stack": ("F32", (1 << 40, 0, 5), b""),
+        "zero": f32(np.zeros((3, 3))),
+        "nan": f32(holes),
+        "inf": f32([[1, np.inf]]),
+        "overflow": ("F64", (2, 2), np.full((2, 2), 1.7e308).tobytes()),
+    }
+    found = rows(write(tmp_path / "m.safetensors", tensors))
+    assert {row["status"]: row["sigma_max"] for row in found.values()} == {
+        "empty": 0,
+        "zero": 0,
+        "nan": None,
+        "inf": None,
+        "overflow": None,
+    }
+    assert found["nan"]["n_nonfinite"] == 2
+    assert found["nan"]["max_abs"] == 1
+
+
+def test_misaligned_file_gives_the_same_numbers(tmp_path):
+    tensors = {f"w{i}": f32(random(40, 30)) for i in range(3)}
+    aligned = write(tmp_path / "a.safetensors", tensors)
+    for shift in range(1, 4):
+        odd = tmp_path / f"{shift}.safetensors"
+        write(odd, {"x" * shift: ("BOOL", (1,), b"1"), **tensors}, pad=False)
+        found = {name: row["sigma_max"] for name, row in rows(odd).items()}
+        assert found == {name: row["sigma_max"] for name, row in rows(aligned).items()}
+
+
+def test_equal_tensors_are_computed_once(tmp_path):
+    a, b = random(20, 30), random(20, 30)
+    almost = a.copy()
+    almost[7, 7] += 1
+    tensors = {"a": a, "b": b, "copy": a, "almost": almost, "turned": a.reshape(30, 20)}
+    path = write(tmp_path / "m.safetensors", {name: f32(x) for name, x in tensors.items()})
+    found = rows(path)
+    assert {name: row["same_as"] for name, row in found.items()} == {
+        "a": None,
+        "b": None,
+        "copy": "a",
+        "almost": None,
+        "turned": None,
+    }
+    assert found["copy"]["sigma_max"] == found["a"]["sigma_max"]
+    assert found["copy"]["n_passes"] == 0
+    assert "same_as" in audit(path).stdout.splitlines()[0]
+
+
+def test_equal_tensors_of_two_files_are_computed_once(tmp_path):
+    first = write(tmp_path / "a.safetensors", {"w": f32(np.eye(3))})
+    second = write(tmp_path / "b.safetensors", {"w": f32(np.eye(3))})
+    whole = report(first, second)
+    assert [row["same_as"] for row in whole["tensors"]] == [None, f"{first}:w"]
+    assert [row["file"] for row in whole["tensors"]] == [str(first), str(second)]
+
+
+@pytest.fixture
+def shards(tmp_path):
+    names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    for i, name in enumerate(names):
+        write(tmp_path / name, {f"w{i}": f32((i + 1) * np.eye(4))})
+    index = {"metadata": {}, "weight_map": {"w0": names[0], "w1": names[1]}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "path", ["", "model.safetensors.index.json", "*.safetensors", "model-0000[12]*"]
+)
+def test_shards_are_read_as_one(shards, path):
+    found = rows(shards / path)
+    assert {name: row["sigma_max"] for name, row in found.items()} == pytest.approx(
+        {"w0": 1, "w1": 2}
+    )
+
+
+def test_folder_without_index_is_read_in_name_order(shards):
+    (shards / "model.safetensors.index.json").unlink()
+    (shards / "notes.txt").write_text("not a model")
+    assert list(rows(shards)) == ["w0", "w1"]
+
+
+def test_only_the_indexed_files_of_a_folder_are_read(shards):
+    write(shards / "consolidated.safetensors", {"other": f32(np.eye(2))})
+    assert list(rows(shards)) == ["w0", "w1"]
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        random(9, 7),
+        np.asfortranarray(random(9, 7)),
+        random(9, 7).astype(">f4"),
+        random(9, 7).astype("f2"),
+        random(2, 9, 7),
+    ],
+    ids=["c", "fortran", "swapped", "half", "stack"],
+)
+def test_npy_matches_svd(tmp_path, array):
+    np.save(tmp_path / "a.npy", array)
+    found = report(tmp_path / "a.npy")["tensors"]
+    expected = naive_sigma(array).reshape(-1, 7)[:, 0]
+    assert [row["sigma_max"] for row in found] == pytest.approx(list(expected), rel=1e-6)
+    assert found[0]["name"] == ("a[0]" if array.ndim == 3 else "a")
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_npz_matches_svd(tmp_path, save):
+    arrays = {
+        "z": random(5, 6),
+        "f": np.asfortranarray(random(6, 5)),
+        "s": random(2, 3, 4),
+        "ids": np.arange(4).reshape(2, 2),
+        "v": random(3),
+        "empty": np.empty((0, 3)),
+    }
+    save(tmp_path / "m.npz", **arrays)
+    whole = report(tmp_path / "m.npz")
+    found = {row["name"]: row["sigma_max"] for row in whole["tensors"]}
+    assert list(found) == ["z", "f", "s[0]", "s[1]", "empty"]
+    for name in ("z", "f"):
+        assert found[name] == pytest.approx(naive_sigma(arrays[name])[0], rel=1e-6)
+    assert found["empty"] == 0
+    assert {item["name"]: item["reason"] for item in whole["skipped"]} == {
+        "ids": "dtype I64",
+        "v": "1-D",
+    }
+
+
+def test_several_kinds_in_one_run(tmp_path, by_hand):
+    np.save(tmp_path / "a.npy", np.eye(3))
+    assert list(rows(by_hand, tmp_path / "a.npy")) == ["w", "a"]
+
+
+def test_torch_file_is_read_or_refused(tmp_path):
+    try:
+        import torch
+    except ImportError:
+        (tmp_path / "m.pt").write_bytes(b"x")
+        stderr = audit(tmp_path / "m.pt", code=2).stderr
+        assert "needs torch" in stderr
+        assert stderr.count("\n") == 1
+        return
+    a = torch.arange(12, dtype=torch.bfloat16).reshape(3, 4)
+    state = {"layer": {"w": a, "turned": a.t(), "b": torch.ones(3)}, "step": 3}
+    torch.save(state, tmp_path / "m.pt")
+    found = rows(tmp_path / "m.pt")
+    assert list(found) == ["layer.w", "layer.turned"]
+    assert found["layer.w"]["sigma_max"] == pytest.approx(
+        naive_sigma(a.double().numpy())[0], rel=1e-6
+    )
+
+
+def test_file_without_matrix_is_no_error(tmp_path):
+    assert report(write(tmp_path / "m.safetensors", {}))["tensors"] == []
+    sparse = write_sparse(tmp_path / "s.safetensors", {"b": (5,)})
+    assert "0 matrices" in audit(sparse).stdout
