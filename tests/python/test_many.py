@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from matrices import naive_norms
-from rsspecnorm import leading_triplet
-from tolerances import rtol_of
+from rsspecnorm import leading_triplet, spectral_bounds
+from tolerances import ROUNDING, rtol_of
 
 RNG_SEED = 5
 
@@ -68,6 +68,18 @@ def test_triplet_of_every_matrix_of_long_stack_is_right(name):
     # The square of the residual is what sigma errs by, or less.
     assert np.all(top.residual <= np.sqrt(2 * rtol_of(stack.dtype)))
     assert np.all((top.lower <= top.sigma) & (top.sigma <= top.upper))
+
+
+# Narrow intervals go on long after sigma is known, where the Lanczos scalars are rounding noise.
+@pytest.mark.parametrize("width", [1e-1, 1e-3, 1e-8, 1e-12])
+@pytest.mark.parametrize("shape", [(2_000, 16, 16), (2_000, 40, 30), (300, 100, 80)])
+def test_bounds_of_every_matrix_of_long_stack_hold(shape, width):
+    stack = normal(*shape)
+    bounds, exact = spectral_bounds(stack, width=width), naive_norms_at_once(stack)
+    assert np.all(bounds.converged)
+    assert np.all(bounds.lower <= exact * (1 + ROUNDING))
+    assert np.all(bounds.upper >= exact * (1 - ROUNDING))
+    assert np.all(bounds.upper <= bounds.lower * (1 + width))
 
 
 def naive_norms_at_once(stack):
