@@ -16,7 +16,7 @@ def test_bounds_of_two_by_two_hold_hand_value():
     assert bounds.failure_prob == 1e-6
 
 
-@pytest.mark.parametrize("width", [0.3, 1e-2, 1e-4])
+@pytest.mark.parametrize("width", [0.3, 1e-2, 1e-4, 1e-9])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_bounds_of_family_hold_svd_within_width(family, width):
     a = FAMILIES[family]()

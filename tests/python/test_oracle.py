@@ -105,7 +105,8 @@ def test_triplet_of_family_brackets_sigma(family):
     assert top.upper >= exact[0] * (1 - ROUNDING)
     assert top.lower <= top.sigma <= top.upper
     if len(exact) > 1 and not np.isnan(top.second):
-        assert top.second <= exact[1] * (1 + 1e-9)
+        # A Ritz value of the squared matrix is not known better than to the root of rounding.
+        assert top.second <= exact[1] * (1 + 1e-9) + 1e-7 * exact[0]
 
 
 def test_triplet_of_gapped_matrix_finds_second():
