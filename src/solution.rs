@@ -4,7 +4,10 @@
 //! Here the answer is turned back: vectors to the side the caller calls right, numbers to the
 //! matrix's own units, degenerate input to the value the documentation promises.
 
-use crate::algorithms::lanczos::{self, Found, Outcome, Settings, Target};
+use std::time::{Duration, Instant};
+
+use crate::algorithms::lanczos::{self, Found, Outcome, Settings};
+use crate::algorithms::stopping::Target;
 use crate::api::{Goal, Request};
 use crate::error::Error;
 use crate::kernels::matvec::{matvec, rmatvec};
@@ -59,6 +62,8 @@ pub struct Solution {
     pub method: Method,
     /// What the first pass saw.
     pub entries: Entries,
+    /// The time from the first read to the answer.
+    pub elapsed: Duration,
 }
 
 /// Solves one matrix.
@@ -69,6 +74,7 @@ pub(crate) fn solve_one<R: Runner>(
     level: Level,
     runner: R,
 ) -> Result<Solution, Error> {
+    let begin = Instant::now();
     if matrix.is_empty() {
         return Ok(Solution::trivial(matrix, 0.0, request.vectors));
     }
@@ -84,7 +90,8 @@ pub(crate) fn solve_one<R: Runner>(
         vectors: request.vectors,
     };
     let outcome = lanczos::run(&mut op, settings)?;
-    Ok(Solution::from_outcome(matrix, outcome, turned, request.vectors))
+    let solution = Solution::from_outcome(matrix, outcome, turned, request.vectors);
+    Ok(Solution { elapsed: begin.elapsed(), ..solution })
 }
 
 fn target(matrix: &Matrix<'_>, goal: Goal) -> Target {
@@ -131,6 +138,7 @@ impl Solution {
             converged: found.converged,
             method: Method::Lanczos,
             entries,
+            elapsed: Duration::ZERO,
         };
         solution.take_vectors(found, turned);
         solution
@@ -165,6 +173,7 @@ impl Solution {
             converged: true,
             method: Method::Trivial,
             entries: if sigma == 0.0 { ZERO_ENTRIES } else { scan(matrix) },
+            elapsed: Duration::ZERO,
         }
     }
 }

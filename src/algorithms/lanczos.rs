@@ -1,4 +1,4 @@
-//! Fused Lanczos on `B'B` with full reorthogonalisation, and its stopping rule.
+//! Fused Lanczos on `B'B` with full reorthogonalisation.
 //!
 //! One pass over the matrix per step:
 //!
@@ -12,17 +12,12 @@
 //! reported is the Rayleigh quotient of `B B'` at `B V s`, half a step further than `theta` at no
 //! cost: `lambda = theta + r^2 / theta <= sigma_1^2`.
 //!
-//! A small change, a small residual or Kato-Temple's bound alone may come from the second singular
-//! value while the first has not emerged. `rtol` is therefore reached only when, with probability
-//! `1 - VALUE_FAILURE_PROB` over the start, `sigma_1` lies within a percent of the value *and*
-//! Kato-Temple's bound is below `rtol` *and* two steps in a row changed the value by less than a
-//! tenth of it.
+//! When to stop is `stopping`'s affair.
 //!
 //! | here | Kuczynski and Wozniakowski, SIMAX 13 (1992); Saad, Numerical Methods (2011) |
 //! |---|---|
 //! | `theta`, `second` | the two largest Ritz values |
 //! | `residual_squared` | the squared residual norm of the top Ritz pair |
-//! | Kato-Temple | `lambda_1 - theta <= r^2 / (theta - second)` |
 
 use crate::error::Error;
 use crate::kernels::reduce::dot;
@@ -32,16 +27,9 @@ use crate::scalar::{exponent, power_of_two};
 use crate::simd::{Aligned, Level};
 
 use super::basis::Basis;
-use super::bounds::Christoffel;
 use super::start;
+use super::stopping::{Criteria, State, Target};
 use super::tridiagonal::Tridiagonal;
-
-/// Probability, over the start vector, that an `rtol` is met for a smaller singular value than the
-/// first. The price of a smaller one is a few more passes.
-pub(crate) const VALUE_FAILURE_PROB: f64 = 1e-4;
-
-/// Width of the interval that must hold `sigma_1` before an `rtol` may count as reached.
-const VALUE_WIDTH: f64 = 1e-2;
 
 /// `beta_k` below this multiple of `theta` is rounding noise: the space is invariant.
 const BREAKDOWN: f64 = 16.0 * f64::EPSILON;
@@ -51,13 +39,6 @@ const SAFE_RANGE: std::ops::RangeInclusive<f64> = 1e-140..=1e140;
 
 /// The exponents a scale may have so that both it and scaled vectors stay normal numbers.
 const MAX_EXPONENT: i32 = 900;
-
-/// When to stop.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Target {
-    Rtol(f64),
-    Width { width: f64, failure_prob: f64 },
-}
 
 /// What a run needs besides the operator.
 #[derive(Debug, Clone, Copy)]
@@ -118,7 +99,9 @@ pub(crate) fn run<O: LinearOperator>(op: &mut O, settings: Settings<'_>) -> Resu
     }
     let ceiling = entries.sum_of_squares;
     let mut state = process.absorb();
-    while !process.is_done(&mut state, ceiling) && process.n_passes < settings.maxiter {
+    while !process.criteria.is_done(&mut state, &process.matrix, ceiling)
+        && process.n_passes < settings.maxiter
+    {
         process.next_pass()?;
         state = process.absorb_after(state);
     }
@@ -126,25 +109,10 @@ pub(crate) fn run<O: LinearOperator>(op: &mut O, settings: Settings<'_>) -> Resu
     Ok(Outcome { entries, n_passes: process.n_passes, found: Some(found) })
 }
 
-/// What one step knows of the spectrum.
-#[derive(Debug, Clone, Copy)]
-struct State {
-    theta: f64,
-    residual_squared: f64,
-    /// The value: a lower bound of `sigma_1^2`.
-    lambda: f64,
-    /// The space holds all there is to know: it is the whole space or invariant.
-    exhausted: bool,
-    /// Steps in a row that changed the value by less than a tenth of `rtol`.
-    calm_steps: usize,
-    converged: bool,
-}
-
 struct Process<'a, 's, O> {
     op: &'a mut O,
     settings: Settings<'s>,
-    bound: Christoffel,
-    margin: f64,
+    criteria: Criteria,
     basis: Basis,
     matrix: Tridiagonal,
     n_passes: usize,
@@ -158,15 +126,10 @@ impl<'a, 's, O: LinearOperator> Process<'a, 's, O> {
         let (nrows, ncols) = op.shape();
         let mut v = Aligned::zeros(ncols);
         let is_warm = start::fill(settings.level, settings.seed, settings.v0, &mut v);
-        let failure_prob = match settings.target {
-            Target::Rtol(_) => VALUE_FAILURE_PROB,
-            Target::Width { failure_prob, .. } => failure_prob,
-        };
         Self {
             op,
             settings,
-            bound: Christoffel::new(ncols, failure_prob, start::warm_factor(is_warm)),
-            margin: rounding_margin(nrows),
+            criteria: Criteria::new((nrows, ncols), settings.target, is_warm, settings.vectors),
             basis: Basis::new(ncols),
             matrix: Tridiagonal::default(),
             n_passes: 0,
@@ -226,7 +189,7 @@ impl<'a, 's, O: LinearOperator> Process<'a, 's, O> {
         let mut state = self.absorb();
         state.lambda = state.lambda.max(before.lambda);
         let change = (state.lambda - before.lambda) / state.lambda;
-        if change <= self.calm_change() {
+        if change <= self.criteria.calm_change() {
             state.calm_steps = before.calm_steps + 1;
         }
         state
@@ -235,7 +198,8 @@ impl<'a, 's, O: LinearOperator> Process<'a, 's, O> {
     fn spectrum(&self, floor: f64) -> State {
         let theta = self.matrix.top(floor);
         let beta = self.matrix.last_beta();
-        let residual_squared = beta * beta * self.matrix.last_component_squared(theta);
+        let last = self.matrix.top_vector(theta)[self.matrix.len() - 1];
+        let residual_squared = (beta * last) * (beta * last);
         State {
             theta,
             residual_squared,
@@ -246,61 +210,16 @@ impl<'a, 's, O: LinearOperator> Process<'a, 's, O> {
         }
     }
 
-    /// A relative change of sigma squared that counts as none.
-    fn calm_change(&self) -> f64 {
-        match self.settings.target {
-            Target::Rtol(rtol) => (2.0 * rtol / 10.0).max(8.0 * f64::EPSILON),
-            Target::Width { .. } => 0.0,
-        }
-    }
-
-    fn is_done(&self, state: &mut State, ceiling: f64) -> bool {
-        state.converged = state.exhausted
-            || match self.settings.target {
-                Target::Rtol(rtol) => self.reaches_rtol(state, ceiling, rtol),
-                Target::Width { width, .. } => self.is_within(state, ceiling, width),
-            };
-        state.converged
-    }
-
-    /// The tests are in order of their price.
-    fn reaches_rtol(&self, state: &State, ceiling: f64, rtol: f64) -> bool {
-        if self.is_within(state, ceiling, rtol) {
-            return true;
-        }
-        state.calm_steps >= 2
-            && self.is_within(state, ceiling, VALUE_WIDTH)
-            && self.kato_temple(state) <= 2.0 * rtol
-    }
-
-    /// Whether `sigma_1 <= (1 + width) * sqrt(lambda)`, rounding included, but for the failure
-    /// probability.
-    fn is_within(&self, state: &State, ceiling: f64, width: f64) -> bool {
-        let factor = (1.0 + width) * (1.0 - self.margin) / (1.0 + self.margin);
-        let x = factor * factor * state.lambda;
-        x > state.lambda && (ceiling <= x || self.bound.excludes(&self.matrix, x))
-    }
-
-    /// A bound on the relative error of `theta`, given that it belongs to the top.
-    fn kato_temple(&self, state: &State) -> f64 {
-        let plain = state.residual_squared.sqrt() / state.theta;
-        let gap = state.theta - self.matrix.second(state.theta).unwrap_or(state.theta);
-        plain.min(state.residual_squared / (state.theta * gap.max(0.0)))
-    }
-
     fn finish(&mut self, state: &State, ceiling: f64) -> Result<Found, Error> {
         let vectors = self.settings.vectors.then(|| self.vectors(state)).transpose()?;
         let sigma = state.lambda.sqrt();
-        let top = match state.exhausted {
-            true => state.lambda,
-            false => self.bound.upper(&self.matrix, state.lambda, ceiling),
-        };
-        let upper = top.min(ceiling).max(state.lambda).sqrt();
+        let upper = self.criteria.upper(state, &self.matrix, ceiling).sqrt();
+        let margin = self.criteria.margin;
         Ok(Found {
             sigma,
             second: self.matrix.second(state.theta).map_or(f64::NAN, |x| x.max(0.0).sqrt()),
-            lower: sigma * (1.0 - self.margin),
-            upper: upper * (1.0 + self.margin),
+            lower: sigma * (1.0 - margin),
+            upper: upper * (1.0 + margin),
             converged: state.converged,
             vectors,
         })
@@ -321,9 +240,4 @@ impl<'a, 's, O: LinearOperator> Process<'a, 's, O> {
         let residual = dot(level, &self.z, &self.z).sqrt() / sigma;
         Ok(Vectors { left, right, residual })
     }
-}
-
-/// What rounding may do to sigma, relative: a few units per square root of the length summed.
-fn rounding_margin(n: usize) -> f64 {
-    f64::EPSILON * (8.0 + 2.0 * (n as f64).sqrt())
 }

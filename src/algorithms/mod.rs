@@ -7,4 +7,5 @@ pub(crate) mod basis;
 pub(crate) mod bounds;
 pub(crate) mod lanczos;
 pub(crate) mod start;
+pub(crate) mod stopping;
 pub(crate) mod tridiagonal;

@@ -15,14 +15,12 @@ pub(crate) struct Tridiagonal {
     pub(crate) beta: Vec<f64>,
 }
 
-/// The sums over all eigenvalues `theta`, and the squared last component of the top eigenvector.
+/// The sums over all eigenvalues `theta` that Laguerre's iteration asks for.
 struct Sums {
     /// `sum 1 / (x - theta)`.
     first: f64,
     /// `sum 1 / (x - theta)^2`.
     second: f64,
-    /// The derivative of the last ratio.
-    slope: f64,
 }
 
 impl Tridiagonal {
@@ -75,50 +73,36 @@ impl Tridiagonal {
         Some(high)
     }
 
-    /// The square of the last component of the unit eigenvector of the top eigenvalue.
-    pub(crate) fn last_component_squared(&self, top: f64) -> f64 {
-        let mut slope = 1.0;
-        let mut d = top - self.alpha[0];
-        for j in 1..self.len() {
-            let ratio = self.beta[j - 1] / d.max(top * f64::MIN_POSITIVE);
-            slope = 1.0 + ratio * ratio * slope;
-            d = top - self.alpha[j] - self.beta[j - 1] * ratio;
-        }
-        (1.0 / slope).min(1.0)
-    }
-
-    /// The unit eigenvector of the top eigenvalue, by inverse iteration.
+    /// The unit eigenvector of the top eigenvalue, from its twisted factorisation: the ratios are
+    /// run from both ends and met where they agree best, so that no component is the difference
+    /// of large numbers (Parlett and Dhillon, Linear Algebra Appl. 267, 1997).
     pub(crate) fn top_vector(&self, top: f64) -> Vec<f64> {
         let k = self.len();
-        // Just above the eigenvalue the shifted matrix is definite: no pivoting is needed.
-        let shift = top * (1.0 + 4.0 * f64::EPSILON) + f64::MIN_POSITIVE;
+        let least = top * f64::EPSILON * f64::EPSILON;
+        let (mut above, mut below) = (vec![0.0; k], vec![0.0; k]);
+        for j in 0..k {
+            let carried =
+                if j > 0 { self.beta[j - 1] * (self.beta[j - 1] / above[j - 1]) } else { 0.0 };
+            above[j] = (top - self.alpha[j] - carried).max(least);
+        }
+        for j in (0..k).rev() {
+            let carried =
+                if j + 1 < k { self.beta[j] * (self.beta[j] / below[j + 1]) } else { 0.0 };
+            below[j] = (top - self.alpha[j] - carried).max(least);
+        }
+        let mismatch = |j: usize| (above[j] + below[j] - (top - self.alpha[j])).abs();
+        let twist = (0..k).min_by(|&i, &j| mismatch(i).total_cmp(&mismatch(j))).unwrap_or(0);
         let mut y = vec![1.0; k];
-        for _ in 0..4 {
-            self.solve_shifted(shift, &mut y);
-            let norm = y.iter().map(|x| x * x).sum::<f64>().sqrt();
-            y.iter_mut().for_each(|x| *x /= norm);
+        for j in (0..twist).rev() {
+            y[j] = y[j + 1] * (self.beta[j] / above[j]);
         }
+        for j in twist + 1..k {
+            y[j] = y[j - 1] * (self.beta[j - 1] / below[j]);
+        }
+        let largest = y.iter().fold(0.0_f64, |m, x| m.max(*x));
+        let norm = largest * y.iter().map(|x| (x / largest) * (x / largest)).sum::<f64>().sqrt();
+        y.iter_mut().for_each(|x| *x /= norm);
         y
-    }
-
-    /// Solves `(shift - T) x = y` in place.
-    fn solve_shifted(&self, shift: f64, y: &mut [f64]) {
-        let k = self.len();
-        let least = shift * f64::EPSILON * f64::EPSILON;
-        let mut d = vec![0.0; k];
-        d[0] = (shift - self.alpha[0]).max(least);
-        for j in 1..k {
-            let ratio = self.beta[j - 1] / d[j - 1];
-            d[j] = (shift - self.alpha[j] - self.beta[j - 1] * ratio).max(least);
-            y[j] += ratio * y[j - 1];
-        }
-        y[k - 1] /= d[k - 1];
-        for j in (0..k - 1).rev() {
-            y[j] = (y[j] + self.beta[j] * y[j + 1]) / d[j];
-        }
-        // Growth by 1/eps^2 per solve stays far inside the range once scaled back.
-        let largest = y.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
-        y.iter_mut().for_each(|x| *x /= largest);
     }
 
     /// Gershgorin's upper end of the spectrum.
@@ -133,7 +117,7 @@ impl Tridiagonal {
     /// `None` when `x` does not lie above the spectrum, as far as rounding can tell.
     fn sums(&self, x: f64) -> Option<Sums> {
         let (mut d, mut slope, mut curve) = (x - self.alpha[0], 1.0, 0.0);
-        let mut sums = Sums { first: 0.0, second: 0.0, slope };
+        let mut sums = Sums { first: 0.0, second: 0.0 };
         for j in 0..self.len() {
             if j > 0 {
                 let ratio = self.beta[j - 1] / d;
@@ -149,7 +133,6 @@ impl Tridiagonal {
             sums.first += log_slope;
             sums.second += log_slope * log_slope - curve / d;
         }
-        sums.slope = slope;
         Some(sums)
     }
 

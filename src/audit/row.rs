@@ -84,13 +84,7 @@ pub struct Row {
 }
 
 impl Row {
-    pub(super) fn new(
-        index: usize,
-        unit: &Unit<'_>,
-        solution: &Solution,
-        elapsed: Duration,
-        bounds: bool,
-    ) -> Self {
+    pub(super) fn new(index: usize, unit: &Unit<'_>, solution: &Solution, bounds: bool) -> Self {
         let (nrows, ncols) = unit.dims;
         let sigma = solution.sigma;
         let fro = solution.entries.fro;
@@ -111,7 +105,7 @@ impl Row {
             max_abs: solution.entries.max_abs,
             n_nonfinite: solution.entries.n_nonfinite,
             n_passes: solution.n_passes,
-            elapsed,
+            elapsed: solution.elapsed,
             status: status(solution),
             same_as: None,
         }

@@ -1,9 +1,6 @@
 //! The run: duplicates once, aligned matrices in one call, misaligned ones a few at a time.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::thread::{self, ThreadId};
-use std::time::{Duration, Instant};
 
 use super::elements::{Aligned, matrix};
 use super::plan::{Plan, Unit};
@@ -108,11 +105,10 @@ impl<'a> Run<'a> {
         let request = Request { goal: Goal::Rtol(self.settings.rtol), ..Request::default() };
         let control =
             Control { num_threads: self.settings.num_threads, interrupted: Some(&mut *stop) };
-        let clock = Clock::start();
         let done = |k: usize, solution: Solution| {
             let index = batch[k].0;
             let unit = &self.units[index];
-            self.emit(Row::new(index, unit, &solution, clock.lap(), self.settings.bounds));
+            self.emit(Row::new(index, unit, &solution, self.settings.bounds));
         };
         solve_each(&matrices, &request, control, &done)
     }
@@ -155,24 +151,5 @@ impl<'a> Run<'a> {
             (self.on_row)(row.repeat(i, &self.units[i]));
         }
         (self.on_row)(row);
-    }
-}
-
-/// Wall time per matrix: the time since the same thread finished its last one.
-struct Clock {
-    start: Instant,
-    last: Mutex<HashMap<ThreadId, Instant>>,
-}
-
-impl Clock {
-    fn start() -> Self {
-        Self { start: Instant::now(), last: Mutex::default() }
-    }
-
-    fn lap(&self) -> Duration {
-        let now = Instant::now();
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = last.insert(thread::current().id(), now).unwrap_or(self.start);
-        now.duration_since(before)
     }
 }

@@ -74,7 +74,7 @@ pub(crate) fn run(
         });
         watch(&done, &stopped, interrupted);
     });
-    queue.result()
+    queue.result(stopped.into_inner())
 }
 
 /// Waits for the work to end and asks the caller now and then.
@@ -129,9 +129,14 @@ impl Queue {
         }
     }
 
-    fn result(self) -> Result<(), Error> {
+    fn result(self, stopped: bool) -> Result<(), Error> {
         let failure = self.failure.into_inner().unwrap_or_else(|e| e.into_inner());
-        failure.map_or(Ok(()), |(_, error)| Err(error))
+        match failure {
+            Some((_, error)) => Err(error),
+            // A stop between two jobs leaves no failed one behind.
+            None if stopped => Err(Error::Interrupted),
+            None => Ok(()),
+        }
     }
 }
 

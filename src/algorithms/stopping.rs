@@ -1,0 +1,128 @@
+//! When a Lanczos run has reached its goal.
+//!
+//! A small change, a small residual or Kato-Temple's bound alone may come from the second singular
+//! value while the first has not emerged. `rtol` is therefore reached only when, with probability
+//! `1 - VALUE_FAILURE_PROB` over the start, `sigma_1` lies within a percent of the value *and*
+//! Kato-Temple's bound is below `rtol` *and* two steps in a row changed the value by less than a
+//! tenth of it.
+//!
+//! | here | Saad, Numerical Methods for Large Eigenvalue Problems (2011), 3.2 |
+//! |---|---|
+//! | Kato-Temple | `lambda_1 - theta <= r^2 / (theta - second)` |
+
+use super::bounds::Christoffel;
+use super::start::warm_factor;
+use super::tridiagonal::Tridiagonal;
+
+/// Probability, over the start vector, that an `rtol` is met for a smaller singular value than the
+/// first. The price of a smaller one is a few more passes.
+pub(crate) const VALUE_FAILURE_PROB: f64 = 1e-4;
+
+/// Width of the interval that must hold `sigma_1` before an `rtol` may count as reached.
+const VALUE_WIDTH: f64 = 1e-2;
+
+/// Columns up to which the whole space is always taken in: it costs next to nothing, leaves nothing
+/// to chance and resolves clusters that no residual shows.
+const ALWAYS_EXHAUSTED: usize = 32;
+
+/// When to stop.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Target {
+    Rtol(f64),
+    Width { width: f64, failure_prob: f64 },
+}
+
+/// What one step knows of the spectrum.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct State {
+    pub(crate) theta: f64,
+    pub(crate) residual_squared: f64,
+    /// The value: a lower bound of `sigma_1^2`.
+    pub(crate) lambda: f64,
+    /// The space holds all there is to know: it is the whole space or invariant.
+    pub(crate) exhausted: bool,
+    /// Steps in a row that changed the value by less than a tenth of `rtol`.
+    pub(crate) calm_steps: usize,
+    pub(crate) converged: bool,
+}
+
+/// The goal of a run and what it takes to tell that it is reached.
+#[derive(Debug)]
+pub(crate) struct Criteria {
+    target: Target,
+    bound: Christoffel,
+    /// What rounding may do to sigma, relative.
+    pub(crate) margin: f64,
+    ncols: usize,
+    vectors: bool,
+}
+
+impl Criteria {
+    pub(crate) fn new(shape: (usize, usize), target: Target, is_warm: bool, vectors: bool) -> Self {
+        let (nrows, ncols) = shape;
+        let failure_prob = match target {
+            Target::Rtol(_) => VALUE_FAILURE_PROB,
+            Target::Width { failure_prob, .. } => failure_prob,
+        };
+        let bound = Christoffel::new(ncols, failure_prob, warm_factor(is_warm));
+        Self { target, bound, margin: rounding_margin(nrows), ncols, vectors }
+    }
+
+    /// A relative change of sigma squared that counts as none.
+    pub(crate) fn calm_change(&self) -> f64 {
+        match self.target {
+            Target::Rtol(rtol) => (2.0 * rtol / 10.0).max(8.0 * f64::EPSILON),
+            Target::Width { .. } => 0.0,
+        }
+    }
+
+    /// Whether to stop; also notes in the state whether the goal is reached.
+    pub(crate) fn is_done(&self, state: &mut State, matrix: &Tridiagonal, ceiling: f64) -> bool {
+        state.converged = state.exhausted
+            || match self.target {
+                Target::Rtol(rtol) => self.reaches_rtol(state, matrix, ceiling, rtol),
+                Target::Width { width, .. } => self.is_within(state, matrix, ceiling, width),
+            };
+        state.exhausted || state.converged && self.ncols > ALWAYS_EXHAUSTED
+    }
+
+    /// The tests are in order of their price.
+    fn reaches_rtol(&self, state: &State, matrix: &Tridiagonal, ceiling: f64, rtol: f64) -> bool {
+        // The Frobenius norm bounds sigma whatever the start was. Its vectors may still be poor.
+        if !self.vectors && ceiling <= (1.0 + rtol) * (1.0 + rtol) * state.lambda {
+            return true;
+        }
+        state.calm_steps >= 2
+            && self.is_within(state, matrix, ceiling, VALUE_WIDTH)
+            && kato_temple(state, matrix) <= 2.0 * rtol
+    }
+
+    /// Whether `sigma_1 <= (1 + width) * sqrt(lambda)`, rounding included, but for the failure
+    /// probability.
+    fn is_within(&self, state: &State, matrix: &Tridiagonal, ceiling: f64, width: f64) -> bool {
+        let factor = (1.0 + width) * (1.0 - self.margin) / (1.0 + self.margin);
+        let x = factor * factor * state.lambda;
+        x > state.lambda && (ceiling <= x || self.bound.excludes(matrix, x))
+    }
+
+    /// The upper bound on `sigma_1^2` that holds at the end.
+    pub(crate) fn upper(&self, state: &State, matrix: &Tridiagonal, ceiling: f64) -> f64 {
+        let top = match state.exhausted {
+            true => state.lambda,
+            false => self.bound.upper(matrix, state.lambda, ceiling),
+        };
+        top.min(ceiling).max(state.lambda)
+    }
+}
+
+/// A bound on the relative error of `theta`, given that it belongs to the top.
+fn kato_temple(state: &State, matrix: &Tridiagonal) -> f64 {
+    let plain = state.residual_squared.sqrt() / state.theta;
+    let gap = state.theta - matrix.second(state.theta).unwrap_or(state.theta);
+    plain.min(state.residual_squared / (state.theta * gap.max(0.0)))
+}
+
+/// What rounding may do to sigma, relative: a few units per square root of the length summed.
+fn rounding_margin(n: usize) -> f64 {
+    f64::EPSILON * (8.0 + 2.0 * (n as f64).sqrt())
+}
