@@ -74,7 +74,7 @@ def leading_triplet(
 
     Notes
     -----
-    See `spectral_norm` for the method. ``upper`` holds with a probability of at least 1 - 1e-4
+    See `spectral_norm` for the method. ``upper`` holds with a probability of at least 1 - 1e-6
     over the random start; `spectral_bounds` lets that probability be chosen. Signs of `u` and `v`
     are arbitrary but fixed: ``A @ v`` is close to ``sigma * u``.
 

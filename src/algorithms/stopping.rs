@@ -16,7 +16,7 @@ use super::tridiagonal::Tridiagonal;
 
 /// Probability, over the start vector, that an `rtol` is met for a smaller singular value than the
 /// first. The price of a smaller one is a few more passes.
-pub(crate) const VALUE_FAILURE_PROB: f64 = 1e-4;
+pub(crate) const VALUE_FAILURE_PROB: f64 = 1e-6;
 
 /// Width of the interval that must hold `sigma_1` before an `rtol` may count as reached.
 const VALUE_WIDTH: f64 = 1e-2;
