@@ -17,6 +17,9 @@ SOURCES := Cargo.toml Cargo.lock rust-toolchain.toml pyproject.toml README.md LI
 FUZZ_CASES ?= 100000
 FUZZ_FILTER ?= fuzz
 
+# For instance --quick, or --only with the names of workloads.
+RECORD_FLAGS ?=
+
 VENV := .venv
 STAMPS := $(VENV)/stamps
 # All that tests and benches need.
@@ -88,6 +91,9 @@ bench-check: $(READY) ## Run every benchmark once, unmeasured
 	$(CARGO) test --locked -p rsspecnorm --bench '*'
 	$(OUTSIDE) $(PYTEST) --benchmark-disable "$(CURDIR)/benches/python"
 
+bench-record: $(READY) ## Measure everything, write it to benches/record (RECORD_FLAGS=--quick to try)
+	$(PY) benches/python/record.py $(RECORD_FLAGS)
+
 fuzz: preflight ## A longer run of the properties that feed hostile files to the reader
 	PROPTEST_CASES=$(FUZZ_CASES) $(PYTHON) tools/rust_tests.py $(FUZZ_FILTER)
 
@@ -97,7 +103,7 @@ wheel: $(STAMPS)/wheel ## Build the wheel into dist/
 clean: ## Remove everything that was built or installed here
 	rm -rf $(VENV) dist build target .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
 
-.PHONY: help demo test test-rust test-python test-long lint fmt bench bench-check fuzz wheel clean
+.PHONY: help demo test test-rust test-python test-long lint fmt bench bench-check bench-record fuzz wheel clean
 
 # --- Stamps ---------------------------------------------------------------------------------------
 

@@ -1,0 +1,130 @@
+"""The workloads, as data: what is computed, on which input, and who competes.
+
+Each has a small form, with which tests run everything once.
+"""
+
+import runpy
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+import engines
+from harness import Engine
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SHAPES = ((2048, 2048), (1024, 1024), (512, 512), (384, 384), (1536, 384))
+SEED = 20
+
+# One call of a few microseconds is too short for the clock.
+SHORT = {"stretches": 15, "calls": 400}
+
+
+class Case(NamedTuple):
+    """A workload that is ready to run."""
+
+    engines: list[Engine]
+    """Ours first: the others are compared with it."""
+    expected: NDArray[np.float64]
+    """What a float64 SVD says."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One line of the plan."""
+
+    name: str
+    title: str
+    prepare: Callable[[bool], Case]
+    """Makes the input, the small form if told so."""
+    rounds: int
+    unit: str = "ms"
+
+
+class CheckpointMissingError(Exception):
+    """The package with the real checkpoint is not installed."""
+
+
+def checkpoint() -> Path:
+    """Where the real checkpoint lies."""
+    path = runpy.run_path(str(ROOT / "tools" / "find_checkpoint.py"))["find_checkpoint"]()
+    if path is None:
+        raise CheckpointMissingError
+    return path
+
+
+def checkpoint_weights() -> dict[str, NDArray[np.floating]]:
+    """Every floating-point matrix of the checkpoint."""
+    from safetensors.numpy import load_file
+
+    tensors = load_file(checkpoint()).items()
+    return {name: a for name, a in tensors if a.ndim == 2 and a.dtype.kind == "f"}
+
+
+@cache
+def checkpoint_sigmas() -> dict[str, float]:
+    """What the norms of the checkpoint are."""
+    return {name: engines.reference(a) for name, a in checkpoint_weights().items()}
+
+
+def gaussian(shape: tuple[int, int], small: bool) -> Case:
+    """One float32 matrix of independent normal entries, whose top singular values lie close."""
+    if small:
+        shape = (shape[0] // 32, shape[1] // 32)
+    a = np.random.default_rng(SEED).standard_normal(shape, np.float32)
+    ready = [Engine(name, partial(norm, a)) for name, norm in engines.ONE.items()]
+    return Case(ready, np.array([engines.reference(a)]))
+
+
+def checkpoint_matrices(small: bool) -> Case:
+    """All matrices of a real checkpoint, from the embedding of 30522 rows to one of 2."""
+    weights = checkpoint_weights()
+    if small:
+        weights = dict(sorted(weights.items(), key=lambda item: item[1].size)[:2])
+        expected = [engines.reference(a) for a in weights.values()]
+    else:
+        expected = [checkpoint_sigmas()[name] for name in weights]
+    arrays = list(weights.values())
+    ready = [Engine(name, partial(norms, arrays)) for name, norms in engines.MANY.items()]
+    return Case(ready, np.array(expected))
+
+
+def tiny(small: bool) -> Case:
+    """One 3 x 3 matrix: nothing but the price of a call."""
+    a = np.random.default_rng(SEED).standard_normal((3, 3))
+    effort = {} if small else SHORT
+    functions = dict(engines.SMALL)
+    if not hasattr(np.linalg, "matrix_norm"):  # NumPy 1.26
+        del functions["NumPy matrix_norm"]
+    ready = [Engine(name, partial(norm, a), **effort) for name, norm in functions.items()]
+    return Case(ready, np.array([engines.reference(a)]))
+
+
+WORKLOADS = (
+    *(
+        Workload(
+            f"gaussian-{m}x{n}",
+            f"sigma of a {m} x {n} float32 matrix, Gaussian entries",
+            partial(gaussian, (m, n)),
+            rounds=9 if m * n > 1 << 20 else 15,
+        )
+        for m, n in SHAPES
+    ),
+    Workload(
+        "checkpoint",
+        "sigma of the 40 matrices of the demo's checkpoint",
+        checkpoint_matrices,
+        rounds=9,
+    ),
+    Workload("call-3x3", "one call on a 3 x 3 float64 matrix", tiny, rounds=15, unit="µs"),
+)
+
+
+def largest_error(value: object, expected: NDArray[np.float64]) -> float:
+    """The largest relative error of a result."""
+    return float(np.max(np.abs(np.atleast_1d(value) / expected - 1)))
