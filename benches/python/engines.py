@@ -29,8 +29,8 @@ def numpy_matrix_norm(a: Matrix) -> float:
 
 
 def svds_norm(a: Matrix, tol: float = 0) -> float:
-    """Sigma by ARPACK, which asks for more than `k + 1` rows; NumPy takes what is thinner."""
-    if min(a.shape) <= 2:
+    """Sigma by ARPACK, which wants a second row and column; NumPy takes a vector."""
+    if min(a.shape) == 1:
         return numpy_norm(a)
     return svds(a, k=1, tol=tol, return_singular_vectors=False)[0]
 

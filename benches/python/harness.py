@@ -77,12 +77,9 @@ def sample(engine: Engine) -> float:
     return median(stretches)
 
 
-def measure(engines: Sequence[Engine], rounds: int, warmups: int = 1) -> list[Measured]:
-    """Run every engine in every round; the warm-ups before them are not counted."""
+def measure(engines: Sequence[Engine], rounds: int) -> list[Measured]:
+    """Run every engine in every round, after one call of each that is not counted."""
     results = [Measured(engine.name, engine.call()) for engine in engines]
-    for engine in engines:
-        for _ in range(warmups - 1):
-            engine.call()
     gc.collect()
     gc.disable()
     try:

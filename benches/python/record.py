@@ -2,7 +2,7 @@
 
     python benches/python/record.py [--quick] [--only NAME ...] [--output FILE]
 
-`--quick` takes few rounds on small input, to see that everything works; it prints the record in
+`--quick` takes few rounds on small matrices, to see that everything works; it prints the record in
 place of keeping it.
 """
 
@@ -74,15 +74,15 @@ def run_workload(workload: Workload, quick: bool) -> Section:
 
 def run_audits(quick: bool, folder: Path) -> Section:
     ready = audit_engines(checkpoint(), folder)
-    # The first round of a process finds the files in the page cache: what is timed is no disk.
-    results = measure(ready, 2 if quick else AUDIT_ROUNDS, warmups=2)
+    # The warm-up brings the files into the page cache: what is timed is no disk.
+    results = measure(ready, 2 if quick else AUDIT_ROUNDS)
     errors: list[float | None] = []
     for each in results:
         if each.value is None:
             errors.append(None)
             continue
         expected = checkpoint_sigmas()
-        sigmas = np.array([each.value[name] for name in expected])
+        sigmas = [each.value[name] for name in expected]
         errors.append(largest_error(sigmas, np.array(list(expected.values()))))
     return Section("the audit of the demo's checkpoint, whole process", results, errors)
 
@@ -150,7 +150,7 @@ def compose(quick: bool, only: list[str]) -> str:
         *parts, summary = sections(quick, only, Path(folder))
     title = f"# {machine.today()}, {machine.cpu()['model name']}\n"
     if quick:
-        title += "\nA quick run: few rounds on small input. Its numbers mean nothing.\n"
+        title += "\nA quick run: few rounds on small matrices. Its numbers mean nothing.\n"
     facts = report.table(("", ""), machine.describe(), numbers_from=2)
     calls = report.table(
         ("engine", "call"), [(name, call) for name, call in engines.CALLS.items()], numbers_from=2
@@ -166,7 +166,7 @@ def compose(quick: bool, only: list[str]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Run the benchmarks and write a record.")
-    parser.add_argument("--quick", action="store_true", help="small input, printed, not kept")
+    parser.add_argument("--quick", action="store_true", help="small matrices, printed, not kept")
     names = [*(workload.name for workload in WORKLOADS), "audit", "sweep"]
     parser.add_argument("--only", nargs="+", choices=names, default=[], help="only these")
     parser.add_argument("--output", type=Path, help="default: benches/record/<date>-<cpu>.md")

@@ -127,4 +127,4 @@ WORKLOADS = (
 
 def largest_error(value: object, expected: NDArray[np.float64]) -> float:
     """The largest relative error of a result."""
-    return float(np.max(np.abs(np.atleast_1d(value) / expected - 1)))
+    return float(np.max(np.abs(np.asarray(value) / expected - 1)))

@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -113,3 +114,22 @@ def test_every_target_of_the_makefile_has_a_help_line(tmp_path: Path) -> None:
     named = re.findall(r"^\.PHONY: (help .*)$", makefile, re.MULTILINE)[0].split()
     helped = run(tmp_path, "make", "-s", "-C", ROOT, "help").stdout
     assert [line.split()[0] for line in helped.splitlines()] == named
+
+
+def test_fill_figures_replaces_the_table_and_nothing_else() -> None:
+    fill = runpy.run_path(str(TOOLS / "fill_figures.py"))["fill"]
+    table = "<!-- figures: begin -->\n| {} |\n<!-- figures: end -->"
+    record = f"## Summary\n\n{table.format('new')}\n"
+    assert fill(f"# a\n{table.format('old')}\n## b", record) == f"# a\n{table.format('new')}\n## b"
+
+
+def test_readme_has_one_table_of_figures() -> None:
+    figures = runpy.run_path(str(TOOLS / "fill_figures.py"))["figures"]
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "times faster" in figures(text, "README.md")
+
+
+def test_fill_figures_without_a_table_says_so() -> None:
+    figures = runpy.run_path(str(TOOLS / "fill_figures.py"))["figures"]
+    with pytest.raises(SystemExit, match="found 0"):
+        figures("nothing", "the record")
