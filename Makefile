@@ -91,7 +91,7 @@ bench-check: $(READY) ## Run every benchmark once, unmeasured
 	$(CARGO) test --locked -p rsspecnorm --bench '*'
 	$(OUTSIDE) $(PYTEST) --benchmark-disable "$(CURDIR)/benches/python"
 
-bench-record: $(READY) ## Measure everything, write it to benches/record (RECORD_FLAGS=--quick to try)
+bench-record: $(READY) ## Measure everything, keep it in benches/record (RECORD_FLAGS=)
 	$(PY) benches/python/record.py $(RECORD_FLAGS)
 
 fuzz: preflight ## A longer run of the properties that feed hostile files to the reader

@@ -3,6 +3,9 @@
 The engines take turns: each round runs every one of them once, in an order that turns by one place
 each time. A ratio is formed within a round, so that whatever disturbs the machine disturbs both of
 its sides, and reported as the median over the rounds with its range.
+
+A sample is the median of several calls where calls are short. A pause comes before it: the threads
+of a BLAS spin for a while when their work is done, on the cores of whoever comes next.
 """
 
 import gc
@@ -12,16 +15,19 @@ from dataclasses import dataclass, field
 from statistics import median, quantiles
 from typing import Any, NamedTuple
 
+# Seconds that one sample lasts, more or less, within limits on how often the clock is read.
+SAMPLE = 0.05
+MOST_STRETCHES = 15
+PAUSE = 0.05
+
 
 class Engine(NamedTuple):
     """One way to do the work."""
 
     name: str
     call: Callable[[], Any]
-    stretches: int = 1
-    """How often the clock is read in one sample, which is the median of the stretches."""
     calls: int = 1
-    """How often the engine is called in one stretch: many for what takes microseconds."""
+    """How often it is called between two looks at the clock: many for what takes microseconds."""
 
 
 class Ratio(NamedTuple):
@@ -66,15 +72,20 @@ class Measured:
         return Ratio(median(ratios), min(ratios), max(ratios))
 
 
-def sample(engine: Engine) -> float:
+def stretch(engine: Engine) -> float:
     """Seconds for one call."""
-    stretches = []
-    for _ in range(engine.stretches):
-        start = time.perf_counter()
-        for _ in range(engine.calls):
-            engine.call()
-        stretches.append((time.perf_counter() - start) / engine.calls)
-    return median(stretches)
+    start = time.perf_counter()
+    for _ in range(engine.calls):
+        engine.call()
+    return (time.perf_counter() - start) / engine.calls
+
+
+def sample(engine: Engine) -> float:
+    """Seconds for one call, the median of as many stretches as a sample lasts."""
+    time.sleep(PAUSE)
+    first = stretch(engine)
+    more = min(int(SAMPLE / (first * engine.calls)), MOST_STRETCHES - 1)
+    return median([first, *(stretch(engine) for _ in range(more))])
 
 
 def measure(engines: Sequence[Engine], rounds: int) -> list[Measured]:

@@ -20,7 +20,7 @@ import engines
 import machine
 import report
 from audits import audit_engines, peak_memory
-from harness import Measured, measure
+from harness import MOST_STRETCHES, Measured, measure
 from workloads import ROOT, WORKLOADS, Workload, checkpoint, checkpoint_sigmas, largest_error
 
 AUDIT_ROUNDS = 9
@@ -156,7 +156,8 @@ def compose(quick: bool, only: list[str]) -> str:
         ("engine", "call"), [(name, call) for name, call in engines.CALLS.items()], numbers_from=2
     )
     how = (
-        "Engines take turns, round by round. A ratio is formed within a round; what is shown is the"
+        "Engines take turns, round by round; where calls are short, a sample is the median of up to"
+        f" {MOST_STRETCHES} of them. A ratio is formed within a round; what is shown is the"
         " median over the rounds and its range. The spread is the range of the middle half of the"
         " times, relative to the median. Errors are relative to a float64 SVD."
     )
