@@ -31,7 +31,7 @@ use super::start;
 use super::stopping::{Criteria, State, Target};
 use super::tridiagonal::Tridiagonal;
 
-/// `beta_k` below this multiple of `theta` is rounding noise: the space is invariant.
+/// `beta_k` below this multiple of the largest `alpha` is rounding noise: the space is invariant.
 const BREAKDOWN: f64 = 16.0 * f64::EPSILON;
 
 /// Entries beyond this range are scaled before the first product; within it squares are safe.
@@ -98,12 +98,18 @@ pub(crate) fn run<O: LinearOperator>(op: &mut O, settings: Settings<'_>) -> Resu
         return Ok(Outcome { entries, n_passes: process.n_passes, found: None });
     }
     let ceiling = entries.sum_of_squares;
-    let mut state = process.absorb();
-    while !process.criteria.is_done(&mut state, &process.matrix, ceiling)
-        && process.n_passes < settings.maxiter
-    {
+    let mut state = State::default();
+    loop {
+        process.absorb();
+        let is_last = process.n_passes >= settings.maxiter;
+        if is_last || process.is_exhausted() || !process.criteria.must_exhaust {
+            state = process.look(state);
+            process.criteria.judge(&mut state, &process.matrix, ceiling);
+            if is_last || state.converged {
+                break;
+            }
+        }
         process.next_pass()?;
-        state = process.absorb_after(state);
     }
     let found = process.finish(&state, ceiling)?;
     Ok(Outcome { entries, n_passes: process.n_passes, found: Some(found) })
@@ -116,6 +122,8 @@ struct Process<'a, 's, O> {
     basis: Basis,
     matrix: Tridiagonal,
     n_passes: usize,
+    /// The largest `alpha`, a lower bound of the top Ritz value.
+    largest: f64,
     v: Aligned,
     t: Aligned,
     z: Aligned,
@@ -133,6 +141,7 @@ impl<'a, 's, O: LinearOperator> Process<'a, 's, O> {
             basis: Basis::new(ncols),
             matrix: Tridiagonal::default(),
             n_passes: 0,
+            largest: 0.0,
             v,
             t: Aligned::zeros(nrows),
             z: Aligned::zeros(ncols),
@@ -171,7 +180,7 @@ impl<'a, 's, O: LinearOperator> Process<'a, 's, O> {
     }
 
     /// Takes the pass just made into the process.
-    fn absorb(&mut self) -> State {
+    fn absorb(&mut self) {
         let level = self.settings.level;
         let alpha = dot(level, &self.t, &self.t);
         self.basis.push(&self.v);
@@ -182,30 +191,29 @@ impl<'a, 's, O: LinearOperator> Process<'a, 's, O> {
         }
         let beta = self.basis.orthogonalize(level, &mut self.z);
         self.matrix.push(alpha, beta);
-        self.spectrum(0.0)
+        self.largest = self.largest.max(alpha);
     }
 
-    fn absorb_after(&mut self, before: State) -> State {
-        let mut state = self.absorb();
-        state.lambda = state.lambda.max(before.lambda);
-        let change = (state.lambda - before.lambda) / state.lambda;
-        if change <= self.criteria.calm_change() {
-            state.calm_steps = before.calm_steps + 1;
-        }
-        state
+    /// Whether the vectors span all there is: the whole space, or one that the operator maps into
+    /// itself.
+    fn is_exhausted(&self) -> bool {
+        let n = self.op.shape().1;
+        self.basis.len() == n || self.matrix.last_beta() <= BREAKDOWN * self.largest
     }
 
-    fn spectrum(&self, floor: f64) -> State {
-        let theta = self.matrix.top(floor);
-        let beta = self.matrix.last_beta();
+    /// What the process now knows of the spectrum, given what it knew `before`.
+    fn look(&self, before: State) -> State {
+        let theta = self.matrix.top(before.theta).max(f64::MIN_POSITIVE);
         let last = self.matrix.top_vector(theta)[self.matrix.len() - 1];
-        let residual_squared = (beta * last) * (beta * last);
+        let residual_squared = (self.matrix.last_beta() * last).powi(2);
+        let lambda = (theta + residual_squared / theta).max(before.lambda);
+        let is_calm = lambda - before.lambda <= self.criteria.calm_change() * lambda;
         State {
             theta,
             residual_squared,
-            lambda: theta + residual_squared / theta,
-            exhausted: self.matrix.len() == self.op.shape().1 || beta <= BREAKDOWN * theta,
-            calm_steps: 0,
+            lambda,
+            exhausted: self.is_exhausted(),
+            calm_steps: if is_calm { before.calm_steps + 1 } else { 0 },
             converged: false,
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! A small change, a small residual or Kato-Temple's bound alone may come from the second singular
 //! value while the first has not emerged. `rtol` is therefore reached only when, with probability
-//! `1 - VALUE_FAILURE_PROB` over the start, `sigma_1` lies within a percent of the value *and*
+//! `1 - VALUE_FAILURE_PROB` over the start, `sigma_1` lies within a percent of the value (or within
+//! `rtol`, if that is larger) *and*
 //! Kato-Temple's bound is below `rtol` *and* two steps in a row changed the value by less than a
 //! tenth of it.
 //!
@@ -33,7 +34,7 @@ pub(crate) enum Target {
 }
 
 /// What one step knows of the spectrum.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct State {
     pub(crate) theta: f64,
     pub(crate) residual_squared: f64,
@@ -53,7 +54,8 @@ pub(crate) struct Criteria {
     bound: Christoffel,
     /// What rounding may do to sigma, relative.
     pub(crate) margin: f64,
-    ncols: usize,
+    /// Whether the whole space is to be taken in before a look at the spectrum.
+    pub(crate) must_exhaust: bool,
     vectors: bool,
 }
 
@@ -65,7 +67,8 @@ impl Criteria {
             Target::Width { failure_prob, .. } => failure_prob,
         };
         let bound = Christoffel::new(ncols, failure_prob, warm_factor(is_warm));
-        Self { target, bound, margin: rounding_margin(nrows), ncols, vectors }
+        let must_exhaust = ncols <= ALWAYS_EXHAUSTED;
+        Self { target, bound, margin: rounding_margin(nrows), must_exhaust, vectors }
     }
 
     /// A relative change of sigma squared that counts as none.
@@ -76,14 +79,13 @@ impl Criteria {
         }
     }
 
-    /// Whether to stop; also notes in the state whether the goal is reached.
-    pub(crate) fn is_done(&self, state: &mut State, matrix: &Tridiagonal, ceiling: f64) -> bool {
+    /// Notes in the state whether the goal is reached.
+    pub(crate) fn judge(&self, state: &mut State, matrix: &Tridiagonal, ceiling: f64) {
         state.converged = state.exhausted
             || match self.target {
                 Target::Rtol(rtol) => self.reaches_rtol(state, matrix, ceiling, rtol),
                 Target::Width { width, .. } => self.is_within(state, matrix, ceiling, width),
             };
-        state.exhausted || state.converged && self.ncols > ALWAYS_EXHAUSTED
     }
 
     /// The tests are in order of their price.
@@ -93,7 +95,7 @@ impl Criteria {
             return true;
         }
         state.calm_steps >= 2
-            && self.is_within(state, matrix, ceiling, VALUE_WIDTH)
+            && self.is_within(state, matrix, ceiling, rtol.max(VALUE_WIDTH))
             && kato_temple(state, matrix) <= 2.0 * rtol
     }
 

@@ -150,11 +150,11 @@ def test_sort_and_limit_order_and_cut():
 
 
 def test_settings_of_arithmetic_are_used():
-    loose = rows(checkpoint(), "--include", "pooler", "--rtol", "0.01", "--bounds", "none")
+    loose = rows(checkpoint(), "--include", "pooler", "--rtol", "0.1", "--bounds", "none")
     tight = rows(checkpoint(), "--include", "pooler", "--rtol", "1e-9")
     [loose_row], [tight_row] = loose.values(), tight.values()
     exact = checkpoint_spectra()["pooler.dense.weight"][0]
-    assert loose_row["sigma_max"] == pytest.approx(exact, rel=0.01)
+    assert loose_row["sigma_max"] == pytest.approx(exact, rel=0.1)
     assert tight_row["sigma_max"] == pytest.approx(exact, rel=1e-9)
     assert loose_row["upper"] is None
     assert loose_row["n_passes"] < tight_row["n_passes"]
