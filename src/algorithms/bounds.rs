@@ -84,13 +84,17 @@ fn component(n: usize, failure_prob: f64) -> f64 {
     if failure_prob <= FLAT && n > 2 {
         return target; // the integrand is at most one, so sin phi >= target
     }
-    let mut low = 0.0;
-    let mut high = std::f64::consts::FRAC_PI_2;
+    // I is increasing and concave, so Newton's steps from the left stay left of the root: wherever
+    // they end, the result is a valid, smaller delta.
+    let mut phi = target;
     for _ in 0..BISECTIONS {
-        let middle = 0.5 * (low + high);
-        *(if integral(n - 2, middle) < target { &mut low } else { &mut high }) = middle;
+        let step = (target - integral(n - 2, phi)) / phi.cos().powf((n - 2) as f64);
+        if step <= f64::EPSILON * phi {
+            break;
+        }
+        phi += step;
     }
-    f64::sin(low)
+    phi.sin()
 }
 
 /// The integral of `cos^k` from 0 to `phi`, by Simpson's rule on the part that is not negligible.
