@@ -99,3 +99,7 @@ impl Basis {
         x
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/rust/unit/basis.rs"]
+mod tests;

@@ -30,7 +30,8 @@ pub(crate) trait Vector<A: Real, const L: usize>: Copy {
     fn mul(self, y: Self) -> Self;
     /// `self * y + z`, rounded once.
     fn mul_add(self, y: Self, z: Self) -> Self;
-    /// The larger of `self` and `|y|` in each lane; unspecified in a lane that holds a NaN.
+    /// The larger of `self`, which is not negative, and `|y|` in each lane; unspecified in a lane
+    /// that holds a NaN.
     fn max_abs(self, y: Self) -> Self;
     /// The sum of all lanes: the upper half is folded onto the lower until one lane is left.
     fn sum(self) -> A;

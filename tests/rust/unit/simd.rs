@@ -1,0 +1,173 @@
+//! The tiers: what their tokens prove, and the same bits from every operation.
+
+use half::{bf16, f16};
+
+use super::{Aligned, Kernel, LANES, Lanes, Level, Simd, Vector};
+
+/// The features named in the text between `from` and the next `until`.
+fn features(source: &str, from: &str, until: &str) -> Vec<String> {
+    let start = source.find(from).expect("the text begins somewhere") + from.len();
+    let piece = &source[start..start + source[start..].find(until).expect("and ends")];
+    let quoted = piece.split('"').skip(1).step_by(2);
+    let mut names: Vec<String> =
+        quoted.flat_map(|names| names.split(',')).map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn tokens_test_for_the_features_that_kernels_are_compiled_with() {
+    for source in
+        [include_str!("../../../src/simd/avx2.rs"), include_str!("../../../src/simd/avx512.rs")]
+    {
+        let tested = features(source, "pub fn new()", "then_some");
+        let attribute = source.find("fn enter").map(|end| &source[..end]).expect("has an entry");
+        let enabled = &attribute[attribute.rfind("#[target_feature").expect("has an attribute")..];
+        assert_eq!(tested, features(enabled, "enable", ")]"));
+        assert!(!tested.is_empty());
+    }
+}
+
+#[test]
+fn levels_are_listed_from_the_portable_one_up() {
+    let names = super::available_levels();
+    assert_eq!(names[0], "portable");
+    assert_eq!(names, Level::all().into_iter().map(Level::name).collect::<Vec<_>>());
+    assert!(names.contains(&super::level_name().unwrap()));
+}
+
+#[test]
+fn aligned_vectors_start_on_a_cache_line() {
+    for n in [0, 1, 7, 8, 9, 1000] {
+        let x = Aligned::zeros(n);
+        assert_eq!(x.len(), n);
+        assert_eq!(x.as_ptr() as usize % (8 * LANES), 0, "n = {n}");
+        assert!(x.iter().all(|&x| x == 0.0));
+    }
+}
+
+/// Every operation on doubles, its lanes written out one after the other.
+struct Doubles([f64; 8], [f64; 8], [f64; 8]);
+
+impl Kernel for Doubles {
+    type Output = Vec<u64>;
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) -> Vec<u64> {
+        let Self(x, y, z) = self;
+        let (x, y) = (<S as Lanes<f64, 8>>::load(s, &x), <S as Lanes<f64, 8>>::load(s, &y));
+        let w = <S as Lanes<f64, 8>>::load(s, &z);
+        let largest = <S as Lanes<f64, 8>>::splat(s, 0.0).max_abs(x).max_abs(y);
+        let mut out = vec![x.sum(), largest.max()];
+        let mut lanes = [0.0; 8];
+        for v in [x.add(y), x.mul(y), x.mul_add(y, w), largest] {
+            v.store(&mut lanes);
+            out.extend(lanes);
+        }
+        for n in 0..8 {
+            <S as Lanes<f64, 8>>::load_partial(s, &z[..n]).store(&mut lanes);
+            out.extend(lanes);
+            let mut part = [7.0; 8];
+            x.store_partial(&mut part[..n]);
+            out.extend(part);
+        }
+        <S as Lanes<f64, 8>>::splat(s, z[3]).store(&mut lanes);
+        out.extend(lanes);
+        out.into_iter().map(f64::to_bits).collect()
+    }
+}
+
+/// The same for singles.
+struct Singles([f32; 16], [f32; 16], [f32; 16]);
+
+impl Kernel for Singles {
+    type Output = Vec<u32>;
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) -> Vec<u32> {
+        let Self(x, y, z) = self;
+        let (x, y) = (<S as Lanes<f32, 16>>::load(s, &x), <S as Lanes<f32, 16>>::load(s, &y));
+        let w = <S as Lanes<f32, 16>>::load(s, &z);
+        let largest = <S as Lanes<f32, 16>>::splat(s, 0.0).max_abs(x).max_abs(y);
+        let mut out = vec![x.sum(), largest.max()];
+        let mut lanes = [0.0; 16];
+        for v in [x.add(y), x.mul(y), x.mul_add(y, w), largest] {
+            v.store(&mut lanes);
+            out.extend(lanes);
+        }
+        for n in 0..16 {
+            <S as Lanes<f32, 16>>::load_partial(s, &z[..n]).store(&mut lanes);
+            out.extend(lanes);
+            let mut part = [7.0; 16];
+            x.store_partial(&mut part[..n]);
+            out.extend(part);
+        }
+        out.into_iter().map(f32::to_bits).collect()
+    }
+}
+
+fn on_every_tier<K: Kernel>(kernel: impl Fn() -> K) -> K::Output
+where
+    K::Output: PartialEq + std::fmt::Debug,
+{
+    let levels = Level::all();
+    let expected = levels[0].run(kernel());
+    for &level in &levels[1..] {
+        assert_eq!(level.run(kernel()), expected, "{}", level.name());
+    }
+    expected
+}
+
+#[test]
+fn operations_return_the_same_bits_on_every_tier() {
+    let x = [1.0, -2.5, 1e300, 5e-324, -0.0, 3.7, f64::MAX, 1e-310];
+    let y = [-1.0, 1.0 / 3.0, 1e-300, 2.0, 0.0, -1e17, 0.5, -7.0];
+    let z = [1e-17, 0.1, -1.0, 5e-324, 0.0, 370e15, 1.0, 2.0];
+    let bits = on_every_tier(|| Doubles(x, y, z));
+    assert_eq!(bits[1], f64::MAX.to_bits());
+    let single = |i: usize| (x[i % 8] as f32, y[i % 8] as f32, (z[i % 8] * 1.5) as f32);
+    let pick = |k: usize| {
+        std::array::from_fn(|i| [single(i).0, single(i).1, single(i).2][k].clamp(-1e38, 1e38))
+    };
+    on_every_tier(|| Singles(pick(0), pick(1), pick(2)));
+}
+
+/// The widening loads, whole and partial.
+struct Widening([u16; 8], [f32; 8]);
+
+impl Kernel for Widening {
+    type Output = Vec<u64>;
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) -> Vec<u64> {
+        let Self(halves, singles) = self;
+        let mut out = Vec::new();
+        let mut lanes = [0.0; 8];
+        let f16s: [f16; 8] = std::array::from_fn(|i| f16::from_bits(halves[i]));
+        let bf16s: [bf16; 8] = std::array::from_fn(|i| bf16::from_bits(halves[i]));
+        for v in [s.widen_f16(&f16s), s.widen_bf16(&bf16s), s.widen_f32(&singles)] {
+            v.store(&mut lanes);
+            out.extend(lanes);
+        }
+        for n in 0..8 {
+            s.widen_f32_partial(&singles[..n]).store(&mut lanes);
+            out.extend(lanes);
+        }
+        out.into_iter().map(f64::to_bits).collect()
+    }
+}
+
+#[test]
+fn widening_is_exact_for_every_finite_half() {
+    let singles = [1.0, -0.0, f32::MAX, 1e-45, -1e-40, f32::MIN_POSITIVE, 0.1, -3.5];
+    for first in (0..=u16::MAX).step_by(8) {
+        let halves: [u16; 8] = std::array::from_fn(|i| first + i as u16);
+        let is_finite = |&h: &u16| f16::from_bits(h).is_finite() && bf16::from_bits(h).is_finite();
+        if !halves.iter().all(is_finite) {
+            continue;
+        }
+        let bits = on_every_tier(|| Widening(halves, singles));
+        for (i, &h) in halves.iter().enumerate() {
+            assert_eq!(bits[i], f16::from_bits(h).to_f64().to_bits());
+            assert_eq!(bits[8 + i], bf16::from_bits(h).to_f64().to_bits());
+            assert_eq!(bits[16 + i], f64::from(singles[i]).to_bits());
+        }
+    }
+}
