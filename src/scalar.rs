@@ -88,3 +88,7 @@ pub(crate) fn ldexp(x: f64, e: i32) -> f64 {
     }
     unit * power_of_two(target + 200) * power_of_two(-200)
 }
+
+#[cfg(test)]
+#[path = "../tests/rust/unit/scalar.rs"]
+mod tests;

@@ -11,3 +11,11 @@ mod rows;
 pub(crate) mod vector;
 
 pub use fused::gram_matvec_f32;
+
+#[cfg(test)]
+#[path = "../../tests/rust/unit/kernels.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "../../tests/rust/unit/vector.rs"]
+mod vector_tests;
