@@ -244,3 +244,7 @@ impl Partition {
         pieces.enumerate().map(block).collect()
     }
 }
+
+#[cfg(test)]
+#[path = "../tests/rust/unit/operator.rs"]
+mod tests;

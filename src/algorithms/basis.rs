@@ -93,3 +93,7 @@ impl Basis {
         x
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/rust/unit/basis.rs"]
+mod tests;
