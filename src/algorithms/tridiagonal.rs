@@ -147,3 +147,7 @@ impl Tridiagonal {
         count
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/rust/unit/tridiagonal.rs"]
+mod tests;
