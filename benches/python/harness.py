@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 # Seconds that one sample lasts, more or less, within limits on how often the clock is read.
 SAMPLE = 0.05
 MOST_STRETCHES = 15
-PAUSE = 0.05
+PAUSE = 0.25
 
 
 class Engine(NamedTuple):

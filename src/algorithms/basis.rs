@@ -2,7 +2,8 @@
 
 use ndarray::{ArrayView2, s};
 
-use crate::kernels::matvec::{matvec, rmatvec};
+use crate::kernels::fused::FusedRows;
+use crate::kernels::matvec::rmatvec;
 use crate::kernels::reduce::nrm2;
 use crate::matrix::MatRef;
 use crate::simd::{Aligned, LANES, Level};
@@ -24,6 +25,7 @@ pub(crate) struct Basis {
     len: usize,
     rows: Aligned,
     coefficients: Vec<f64>,
+    before: Vec<f64>,
 }
 
 impl Basis {
@@ -31,7 +33,7 @@ impl Basis {
     pub(crate) fn new(n: usize) -> Self {
         let stride = n.next_multiple_of(LANES);
         let rows = Aligned::zeros(stride * n.min(CAPACITY));
-        Self { n, stride, len: 0, rows, coefficients: Vec::new() }
+        Self { n, stride, len: 0, rows, coefficients: Vec::new(), before: Vec::new() }
     }
 
     /// Number of vectors.
@@ -77,13 +79,17 @@ impl Basis {
         before
     }
 
+    /// Classical Gram-Schmidt at one read of the basis: the fused pass of `z - V' (V z)`.
     fn project_out(&mut self, level: Level, z: &mut [f64]) {
         let mut coefficients = std::mem::take(&mut self.coefficients);
+        let mut before = std::mem::take(&mut self.before);
         coefficients.resize(self.len, 0.0);
-        matvec(level, self.matrix(), z, &mut coefficients);
-        coefficients.iter_mut().for_each(|c| *c = -*c);
-        rmatvec(level, self.matrix(), &coefficients, z);
+        before.clear();
+        before.extend_from_slice(z);
+        let (a, range, x, t) = (self.matrix(), 0..self.len, &before[..], &mut coefficients[..]);
+        level.run(FusedRows { a, range, x, scale: -1.0, t, z });
         self.coefficients = coefficients;
+        self.before = before;
     }
 
     /// `sum_j y[j] * vector(j)`.

@@ -81,7 +81,10 @@ fn component(n: usize, failure_prob: f64) -> f64 {
     }
     // P(|g| < sin phi) = I(phi) / W with I(phi) the integral of cos^(n-2) from 0 to phi.
     let target = failure_prob * wallis(n - 2);
-    if failure_prob <= FLAT && n > 2 {
+    if n == 2 {
+        return target.sin();
+    }
+    if failure_prob <= FLAT {
         return target; // the integrand is at most one, so sin phi >= target
     }
     // I is increasing and concave, so Newton's steps from the left stay left of the root: wherever

@@ -17,5 +17,5 @@ pub use fused::gram_matvec_f32;
 mod tests;
 
 #[cfg(test)]
-#[path = "../../tests/rust/unit/vector.rs"]
+#[path = "../../tests/rust/unit/vectors.rs"]
 mod vector_tests;

@@ -170,6 +170,18 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn widen_f32_partial(self, src: &[f32]) -> F64s {
+        assert!(src.len() < 8, "a partial load holds less than a vector");
+        let mask: [i32; 8] = std::array::from_fn(|i| -i32::from(i < src.len()));
+        // SAFETY: the token proves AVX2; the mask array is one vector long, and it keeps the load
+        // inside `src`: masked-off lanes are neither read nor faulted on.
+        unsafe {
+            let mask = _mm256_loadu_si256(mask.as_ptr().cast());
+            widen(_mm256_maskload_ps(src.as_ptr(), mask))
+        }
+    }
+
+    #[inline(always)]
     fn prefetch<T>(self, x: &T) {
         // SAFETY: a prefetch of any address is a hint that cannot fault, and every CPU of this
         // tier has SSE.

@@ -143,6 +143,18 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn widen_f32_partial(self, src: &[f32]) -> F64s {
+        assert!(src.len() < 8, "a partial load holds less than a vector");
+        let mask = (1_u16 << src.len()) - 1;
+        // SAFETY: the token proves AVX512F; the mask keeps the load inside `src`, and masked-off
+        // lanes are neither read nor faulted on.
+        unsafe {
+            let low = _mm512_castps512_ps256(_mm512_maskz_loadu_ps(mask, src.as_ptr()));
+            F64s(_mm512_cvtps_pd(low))
+        }
+    }
+
+    #[inline(always)]
     fn prefetch<T>(self, x: &T) {
         // SAFETY: a prefetch of any address is a hint that cannot fault, and every CPU of this
         // tier has SSE.

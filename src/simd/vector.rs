@@ -30,7 +30,8 @@ pub(crate) trait Vector<A: Real, const L: usize>: Copy {
     fn mul(self, y: Self) -> Self;
     /// `self * y + z`, rounded once.
     fn mul_add(self, y: Self, z: Self) -> Self;
-    /// The larger of `self` and `|y|` in each lane; unspecified in a lane that holds a NaN.
+    /// The larger of `self`, which is not negative, and `|y|` in each lane; unspecified in a lane
+    /// that holds a NaN.
     fn max_abs(self, y: Self) -> Self;
     /// The sum of all lanes: the upper half is folded onto the lower until one lane is left.
     fn sum(self) -> A;
@@ -75,6 +76,14 @@ pub(crate) trait Simd: Lanes<f32, 16> + Lanes<f64, 8> {
     fn widen_bf16(self, src: &[bf16; 8]) -> <Self as Lanes<f64, 8>>::V;
     fn widen_f32(self, src: &[f32; 8]) -> <Self as Lanes<f64, 8>>::V;
 
+    /// Widens fewer than 8 elements; the missing lanes are zero.
+    #[inline(always)]
+    fn widen_f32_partial(self, src: &[f32]) -> <Self as Lanes<f64, 8>>::V {
+        let mut lanes = [0.0; 8];
+        lanes[..src.len()].copy_from_slice(src);
+        self.widen_f32(&lanes)
+    }
+
     /// Asks for the cache line of `x`, which will be read soon. It changes no result.
     fn prefetch<T>(self, x: &T);
 
@@ -103,15 +112,21 @@ pub(crate) trait Load<A: Real, const L: usize>: Element {
     }
 }
 
-/// Implements [`Load`] by a tier's widening load.
+/// Implements [`Load`] by a tier's widening loads, the partial one where there is one.
 macro_rules! impl_widening {
-    ($($t:ty => $widen:ident, $pad:expr;)*) => {$(
+    ($($t:ty => $widen:ident, $pad:expr $(, $partial:ident)?;)*) => {$(
         impl Load<f64, 8> for $t {
             const PAD: Self = $pad;
             #[inline(always)]
             fn load<S: Simd>(s: S, src: &[Self; 8]) -> <S as Lanes<f64, 8>>::V {
                 s.$widen(src)
             }
+            $(
+                #[inline(always)]
+                fn load_partial<S: Simd>(s: S, src: &[Self]) -> <S as Lanes<f64, 8>>::V {
+                    s.$partial(src)
+                }
+            )?
         }
     )*};
 }
@@ -119,7 +134,7 @@ macro_rules! impl_widening {
 impl_widening! {
     f16 => widen_f16, f16::ZERO;
     bf16 => widen_bf16, bf16::ZERO;
-    f32 => widen_f32, 0.0;
+    f32 => widen_f32, 0.0, widen_f32_partial;
 }
 
 /// Implements [`Load`] for elements that are the accumulator type itself.

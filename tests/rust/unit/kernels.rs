@@ -5,7 +5,7 @@ use std::ops::Range;
 use half::{bf16, f16};
 use ndarray::{ArrayView2, s};
 
-use super::fused::{FusedCols, FusedRows, gram_matvec_f32};
+use super::fused::{FusedCols, FusedRows};
 use super::matvec::{matvec, rmatvec};
 use super::reduce::Survey;
 use crate::matrix::MatRef;
@@ -17,7 +17,6 @@ const ROUNDOFFS: f64 = 3.0;
 
 /// Unit roundoff of double and of single precision.
 const UNIT_F64: f64 = f64::EPSILON / 2.0;
-const UNIT_F32: f64 = f32::EPSILON as f64 / 2.0;
 
 /// Around the lengths of a vector, of two, and of a tile.
 const NCOLS: [usize; 16] = [0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 257, 1000];
@@ -324,49 +323,4 @@ fn float32_kernels_equal_naive_loops_and_each_other() {
 #[test]
 fn float64_kernels_equal_naive_loops_and_each_other() {
     check::<f64>();
-}
-
-/// The fused pass in single precision: the whole matrix by the public call, and a range with a
-/// scale.
-fn outputs_f32(level: Level, case: &Case, data: &[f32]) -> Vec<Output> {
-    let narrow = |x: &[f64]| x.iter().map(|&x| x as f32).collect::<Vec<_>>();
-    let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
-    let (a, o, inputs) = (matrix(case, data), case.offset, Inputs::of(case));
-    let (m, n, range) = (case.nrows, case.ncols, case.range(case.nrows));
-    let (x, z0) = (narrow(&shifted(o, &inputs.x)), narrow(&shifted(o, &inputs.z)));
-    let (x, scale) = (&x[o..o + n], case.scale as f32);
-    let (mut t, mut z) = (vec![0.5; o + m], z0[..o + n].to_vec());
-    gram_matvec_f32(level, a, x, &mut t[o..], &mut z[o..]);
-    let whole = [("gram t", wide(&t[o..])), ("gram z", wide(&z[o..]))];
-    let (mut t, mut z) = (vec![0.5; o + range.len()], z0[..o + n].to_vec());
-    level.run(FusedRows { a, range, x, scale, t: &mut t[o..], z: &mut z[o..] });
-    let part = [("rows t", wide(&t[o..])), ("rows z", wide(&z[o..]))];
-    whole.into_iter().chain(part).collect()
-}
-
-fn assert_outputs_f32_near(case: &Case, data: &[f32], outputs: &[Output]) {
-    let round = |x: Vec<f64>| x.iter().map(|&x| f64::from(x as f32)).collect::<Vec<_>>();
-    let inputs = Inputs::of(case);
-    let (x, z, zeros) = (round(inputs.x), round(inputs.z), vec![0.0; case.ncols]);
-    let (m, n, rows) = (case.nrows, case.ncols, case.range(case.nrows));
-    let near = |k: usize, expected: Vec<Sum>| {
-        assert_near(outputs[k].0, case, UNIT_F32, &outputs[k].1, &expected);
-    };
-    near(0, naive_matvec(case, data, 0..m, 0..n, &x));
-    near(1, naive_rmatvec(case, data, 0..m, 0..n, &outputs[0].1, &zeros, 1.0));
-    near(2, naive_matvec(case, data, rows.clone(), 0..n, &x));
-    let scale = f64::from(case.scale as f32);
-    near(3, naive_rmatvec(case, data, rows, 0..n, &outputs[2].1, &z, scale));
-}
-
-#[test]
-fn single_precision_passes_equal_naive_loops_and_each_other() {
-    for case in cases() {
-        let data = stored::<f32>(&case);
-        let expected = outputs_f32(Level::all()[0], &case, &data);
-        assert_outputs_f32_near(&case, &data, &expected);
-        for level in Level::all() {
-            assert_same_bits(level, &case, &outputs_f32(level, &case, &data), &expected);
-        }
-    }
 }

@@ -1,215 +1,173 @@
-//! Every operation of every tier against the portable one, bit for bit.
+//! The tiers: what their tokens prove, and the same bits from every operation.
 
 use half::{bf16, f16};
 
-use super::{Aligned, Kernel, LANES, Lanes, Level, Load, Real, Simd, Vector};
+use super::{Aligned, Kernel, LANES, Lanes, Level, Simd, Vector};
 
-/// The bits of each operation's lanes, by the operation's name.
-type Log = Vec<(String, Vec<u64>)>;
-
-/// The bits of numbers; every NaN counts as the same.
-fn bits<A: Real>(lanes: &[A]) -> Vec<u64> {
-    let bits = |x: f64| if x.is_nan() { f64::NAN.to_bits() } else { x.to_bits() };
-    lanes.iter().map(|x| bits(x.to_f64())).collect()
+/// The features named in the text between `from` and the next `until`.
+fn features(source: &str, from: &str, until: &str) -> Vec<String> {
+    let start = source.find(from).expect("the text begins somewhere") + from.len();
+    let piece = &source[start..start + source[start..].find(until).expect("and ends")];
+    let quoted = piece.split('"').skip(1).step_by(2);
+    let mut names: Vec<String> =
+        quoted.flat_map(|names| names.split(',')).map(str::to_owned).collect();
+    names.sort();
+    names
 }
 
-/// The lanes of a vector.
-#[inline(always)]
-fn lanes<V: Vector<A, L>, A: Real, const L: usize>(x: V) -> Vec<u64> {
-    let mut lanes = [A::ZERO; L];
-    x.store(&mut lanes);
-    bits(&lanes)
-}
-
-/// Runs all operations of one accumulator type on windows of `values`.
-#[inline(always)]
-fn operations<S, A, const L: usize>(s: S, values: &[A]) -> Log
-where
-    S: Simd + Lanes<A, L>,
-    A: Real,
-{
-    let mut log = Log::new();
-    let window =
-        |start: usize| -> [A; L] { std::array::from_fn(|i| values[(start + i) % values.len()]) };
-    for start in 0..values.len() {
-        for other in [0, 1, 3, start + 5, 2 * start + 7] {
-            let (x, y, z) = (s.load(&window(start)), s.load(&window(other)), s.load(&window(2)));
-            let mut note = |name: &str, bits| log.push((format!("{name} {start} {other}"), bits));
-            note("load and store", lanes(x));
-            note("splat", lanes(s.splat(values[start])));
-            note("add", lanes(x.add(y)));
-            note("mul", lanes(x.mul(y)));
-            note("mul_add", lanes(x.mul_add(y, z)));
-            note("sum", bits(&[x.add(y).sum()]));
-            let magnitudes = s.splat(A::ZERO).max_abs(x).max_abs(y);
-            note("max_abs", lanes(magnitudes));
-            note("max of magnitudes", bits(&[magnitudes.max()]));
-        }
-    }
-    for len in 0..L {
-        let source = window(4);
-        let x = s.load_partial(&source[..len]);
-        log.push((format!("load_partial {len}"), lanes(x)));
-        // One element more on either side, which the store must leave alone.
-        let mut room = vec![values[0]; len + 2];
-        s.load(&window(5)).store_partial(&mut room[1..=len]);
-        log.push((format!("store_partial {len}"), bits(&room)));
-        // The largest lane is found wherever it is.
-        let mut lone = [A::ZERO; L];
-        lone[len] = values[0];
-        log.push((format!("max at {len}"), bits(&[s.load(&lone).max()])));
-        log.push((format!("sum at {len}"), bits(&[s.load(&lone).sum()])));
-    }
-    log
-}
-
-struct Operations<'a> {
-    singles: &'a [f32],
-    doubles: &'a [f64],
-}
-
-impl Kernel for Operations<'_> {
-    type Output = Log;
-    #[inline(always)]
-    fn eval<S: Simd>(self, s: S) -> Log {
-        let mut log = operations::<S, f32, 16>(s, self.singles);
-        log.extend(operations::<S, f64, 8>(s, self.doubles));
-        log
+#[test]
+fn tokens_test_for_the_features_that_kernels_are_compiled_with() {
+    for source in
+        [include_str!("../../../src/simd/avx2.rs"), include_str!("../../../src/simd/avx512.rs")]
+    {
+        let tested = features(source, "pub fn new()", "then_some");
+        let attribute = source.find("fn enter").map(|end| &source[..end]).expect("has an entry");
+        let enabled = &attribute[attribute.rfind("#[target_feature").expect("has an attribute")..];
+        assert_eq!(tested, features(enabled, "enable", ")]"));
+        assert!(!tested.is_empty());
     }
 }
 
-/// Widens all elements, eight at a time, then the first few of them in parts.
-struct Widen<'a, T>(&'a [T]);
+#[test]
+fn levels_are_listed_from_the_portable_one_up() {
+    let names = super::available_levels();
+    assert_eq!(names[0], "portable");
+    assert_eq!(names, Level::all().into_iter().map(Level::name).collect::<Vec<_>>());
+    assert!(names.contains(&super::level_name().unwrap()));
+}
 
-impl<T: Load<f64, 8>> Kernel for Widen<'_, T> {
+#[test]
+fn aligned_vectors_start_on_a_cache_line() {
+    for n in [0, 1, 7, 8, 9, 1000] {
+        let x = Aligned::zeros(n);
+        assert_eq!(x.len(), n);
+        assert_eq!(x.as_ptr() as usize % (8 * LANES), 0, "n = {n}");
+        assert!(x.iter().all(|&x| x == 0.0));
+    }
+}
+
+/// Every operation on doubles, its lanes written out one after the other.
+struct Doubles([f64; 8], [f64; 8], [f64; 8]);
+
+impl Kernel for Doubles {
     type Output = Vec<u64>;
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) -> Vec<u64> {
-        let (chunks, rest) = self.0.as_chunks::<8>();
-        assert!(rest.is_empty(), "elements come in eights");
-        let mut all = Vec::new();
-        for chunk in chunks {
-            s.prefetch(chunk);
-            all.extend(lanes(T::load(s, chunk)));
+        let Self(x, y, z) = self;
+        let (x, y) = (<S as Lanes<f64, 8>>::load(s, &x), <S as Lanes<f64, 8>>::load(s, &y));
+        let w = <S as Lanes<f64, 8>>::load(s, &z);
+        let largest = <S as Lanes<f64, 8>>::splat(s, 0.0).max_abs(x).max_abs(y);
+        let mut out = vec![x.sum(), largest.max()];
+        let mut lanes = [0.0; 8];
+        for v in [x.add(y), x.mul(y), x.mul_add(y, w), largest] {
+            v.store(&mut lanes);
+            out.extend(lanes);
         }
-        for len in 0..8 {
-            all.extend(lanes(T::load_partial(s, &self.0[..len])));
+        for n in 0..8 {
+            <S as Lanes<f64, 8>>::load_partial(s, &z[..n]).store(&mut lanes);
+            out.extend(lanes);
+            let mut part = [7.0; 8];
+            x.store_partial(&mut part[..n]);
+            out.extend(part);
         }
-        all
+        <S as Lanes<f64, 8>>::splat(s, z[3]).store(&mut lanes);
+        out.extend(lanes);
+        out.into_iter().map(f64::to_bits).collect()
     }
 }
 
-/// Zero, subnormal, extreme and ordinary numbers, the infinity, and their opposites.
-fn doubles() -> Vec<f64> {
-    let third = 1.0 / 3.0;
-    let least = f64::from_bits(1);
-    let positive = [1.0, 0.0, least, 3.0 * least, f64::MIN_POSITIVE, f64::MAX, third, 1e-160];
-    let more = [1.0 + f64::EPSILON, 1e160, f64::INFINITY, f64::MIN_POSITIVE.next_down(), 0.1];
-    positive.into_iter().chain(more).flat_map(|x| [x, -x]).collect()
+/// The same for singles.
+struct Singles([f32; 16], [f32; 16], [f32; 16]);
+
+impl Kernel for Singles {
+    type Output = Vec<u32>;
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) -> Vec<u32> {
+        let Self(x, y, z) = self;
+        let (x, y) = (<S as Lanes<f32, 16>>::load(s, &x), <S as Lanes<f32, 16>>::load(s, &y));
+        let w = <S as Lanes<f32, 16>>::load(s, &z);
+        let largest = <S as Lanes<f32, 16>>::splat(s, 0.0).max_abs(x).max_abs(y);
+        let mut out = vec![x.sum(), largest.max()];
+        let mut lanes = [0.0; 16];
+        for v in [x.add(y), x.mul(y), x.mul_add(y, w), largest] {
+            v.store(&mut lanes);
+            out.extend(lanes);
+        }
+        for n in 0..16 {
+            <S as Lanes<f32, 16>>::load_partial(s, &z[..n]).store(&mut lanes);
+            out.extend(lanes);
+            let mut part = [7.0; 16];
+            x.store_partial(&mut part[..n]);
+            out.extend(part);
+        }
+        out.into_iter().map(f32::to_bits).collect()
+    }
 }
 
-fn singles() -> Vec<f32> {
-    let third = 1.0 / 3.0;
-    let least = f32::from_bits(1);
-    let positive = [1.0, 0.0, least, 3.0 * least, f32::MIN_POSITIVE, f32::MAX, third, 1e-20];
-    let more = [1.0 + f32::EPSILON, 1e20, f32::INFINITY, f32::MIN_POSITIVE.next_down(), 0.1];
-    positive.into_iter().chain(more).flat_map(|x| [x, -x]).collect()
+fn on_every_tier<K: Kernel>(kernel: impl Fn() -> K) -> K::Output
+where
+    K::Output: PartialEq + std::fmt::Debug,
+{
+    let levels = Level::all();
+    let expected = levels[0].run(kernel());
+    for &level in &levels[1..] {
+        assert_eq!(level.run(kernel()), expected, "{}", level.name());
+    }
+    expected
 }
 
 #[test]
-fn every_operation_gives_the_portable_bits_on_every_tier() {
-    let (singles, doubles) = (singles(), doubles());
-    let run = |level: Level| level.run(Operations { singles: &singles, doubles: &doubles });
-    let expected = run(Level::all()[0]);
-    for level in Level::all() {
-        for ((name, got), (_, expected)) in run(level).iter().zip(&expected) {
-            assert_eq!(got, expected, "{name} on {}", level.name());
+fn operations_return_the_same_bits_on_every_tier() {
+    let x = [1.0, -2.5, 1e300, 5e-324, -0.0, 3.7, f64::MAX, 1e-310];
+    let y = [-1.0, 1.0 / 3.0, 1e-300, 2.0, 0.0, -1e17, 0.5, -7.0];
+    let z = [1e-17, 0.1, -1.0, 5e-324, 0.0, 370e15, 1.0, 2.0];
+    let bits = on_every_tier(|| Doubles(x, y, z));
+    assert_eq!(bits[1], f64::MAX.to_bits());
+    let single = |i: usize| (x[i % 8] as f32, y[i % 8] as f32, (z[i % 8] * 1.5) as f32);
+    let pick = |k: usize| {
+        std::array::from_fn(|i| [single(i).0, single(i).1, single(i).2][k].clamp(-1e38, 1e38))
+    };
+    on_every_tier(|| Singles(pick(0), pick(1), pick(2)));
+}
+
+/// The widening loads, whole and partial.
+struct Widening([u16; 8], [f32; 8]);
+
+impl Kernel for Widening {
+    type Output = Vec<u64>;
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) -> Vec<u64> {
+        let Self(halves, singles) = self;
+        let mut out = Vec::new();
+        let mut lanes = [0.0; 8];
+        let f16s: [f16; 8] = std::array::from_fn(|i| f16::from_bits(halves[i]));
+        let bf16s: [bf16; 8] = std::array::from_fn(|i| bf16::from_bits(halves[i]));
+        for v in [s.widen_f16(&f16s), s.widen_bf16(&bf16s), s.widen_f32(&singles)] {
+            v.store(&mut lanes);
+            out.extend(lanes);
         }
+        for n in 0..8 {
+            s.widen_f32_partial(&singles[..n]).store(&mut lanes);
+            out.extend(lanes);
+        }
+        out.into_iter().map(f64::to_bits).collect()
     }
 }
 
 #[test]
-fn portable_operations_are_those_of_plain_numbers() {
-    struct Plain;
-    impl Kernel for Plain {
-        type Output = ();
-        #[inline(always)]
-        fn eval<S: Simd>(self, s: S) {
-            let (x, y) = ([1.0, -2.0, 3.5, 0.1, 1e300, -0.0, 7.0, -9.0], [0.3; 8]);
-            let (v, w) = (s.load(&x), s.load(&y));
-            let naive = |f: &dyn Fn(f64, f64) -> f64| bits(&x.map(|x| f(x, 0.3)));
-            assert_eq!(lanes(v.add(w)), naive(&|x, y| x + y));
-            assert_eq!(lanes(v.mul(w)), naive(&|x, y| x * y));
-            assert_eq!(lanes(v.mul_add(w, w)), naive(&|x, y| x.mul_add(y, y)));
-            assert_eq!(lanes(w.max_abs(v)), naive(&|x, y| x.abs().max(y)));
-            assert_eq!(v.max(), 1e300);
-            let tree = ((1.0 + 1e300) + (3.5 + 7.0)) + ((-2.0 - 0.0) + (0.1 - 9.0));
-            assert_eq!(v.sum(), tree);
+fn widening_is_exact_for_every_finite_half() {
+    let singles = [1.0, -0.0, f32::MAX, 1e-45, -1e-40, f32::MIN_POSITIVE, 0.1, -3.5];
+    for first in (0..=u16::MAX).step_by(8) {
+        let halves: [u16; 8] = std::array::from_fn(|i| first + i as u16);
+        let is_finite = |&h: &u16| f16::from_bits(h).is_finite() && bf16::from_bits(h).is_finite();
+        if !halves.iter().all(is_finite) {
+            continue;
         }
-    }
-    Level::all().into_iter().for_each(|level| level.run(Plain));
-}
-
-#[test]
-fn every_float16_and_bfloat16_widens_exactly() {
-    fn check<T: Load<f64, 8>>(elements: &[T]) {
-        let mut expected = bits(&elements.iter().map(|x| x.to_f64()).collect::<Vec<_>>());
-        for len in 0..8 {
-            let part = elements[..len].iter().map(|x| x.to_f64());
-            expected.extend(bits(&part.chain(std::iter::repeat(0.0)).take(8).collect::<Vec<_>>()));
+        let bits = on_every_tier(|| Widening(halves, singles));
+        for (i, &h) in halves.iter().enumerate() {
+            assert_eq!(bits[i], f16::from_bits(h).to_f64().to_bits());
+            assert_eq!(bits[8 + i], bf16::from_bits(h).to_f64().to_bits());
+            assert_eq!(bits[16 + i], f64::from(singles[i]).to_bits());
         }
-        for level in Level::all() {
-            assert!(level.run(Widen(elements)) == expected, "{} on {}", T::NAME, level.name());
-        }
-    }
-    check(&(0..=u16::MAX).map(f16::from_bits).collect::<Vec<_>>());
-    check(&(0..=u16::MAX).map(bf16::from_bits).collect::<Vec<_>>());
-    // Every exponent of a float32, with several fractions.
-    let floats = (0..=u16::MAX).map(|high| u32::from(high) << 16 | u32::from(high) & 0x8001);
-    check(&floats.map(f32::from_bits).collect::<Vec<_>>());
-    check(&doubles()[..24]);
-}
-
-#[test]
-fn work_vectors_start_on_a_cache_line() {
-    for len in (0..=3 * LANES).chain([1000, 4097]) {
-        let mut x = Aligned::zeros(len);
-        assert_eq!(x.as_ptr().addr() % 64, 0, "{len}");
-        assert_eq!(*x, *vec![0.0; len]);
-        x.fill(2.0);
-        assert_eq!(*x, *vec![2.0; len]);
-    }
-}
-
-#[test]
-fn tiers_come_narrowest_first() {
-    let names: Vec<_> = Level::all().into_iter().map(Level::name).collect();
-    assert_eq!(names[0], "portable");
-    assert_eq!(names, super::available_levels());
-    assert!(names.len() <= 3 && names == ["portable", "avx2", "avx512"][..names.len()]);
-}
-
-/// The features between quotes after each `start`, up to `end`.
-fn quoted(text: &str, start: &str, end: &str) -> Vec<String> {
-    let pieces = text.split(start).skip(1);
-    let features = pieces.flat_map(|piece| piece.split(end).next().unwrap().split(','));
-    let mut features: Vec<_> = features.map(|x| x.trim().to_owned()).collect();
-    features.sort();
-    features
-}
-
-#[test]
-fn a_token_tests_the_features_that_its_tier_enables() {
-    let sources =
-        [include_str!("../../../src/simd/avx2.rs"), include_str!("../../../src/simd/avx512.rs")];
-    for source in sources {
-        let tested = quoted(source, "is_x86_feature_detected!(\"", "\")");
-        let (before, _) = source.split_once("fn enter").unwrap();
-        let last = before.rfind("enable = \"").unwrap();
-        assert_eq!(tested, quoted(&before[last..], "enable = \"", "\""));
-        assert!(tested.len() >= 3, "{tested:?}");
-        // Helpers may enable less, never more.
-        let all = quoted(source, "enable = \"", "\"");
-        assert!(all.iter().all(|feature| tested.contains(feature)), "{all:?}");
     }
 }

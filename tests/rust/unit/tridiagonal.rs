@@ -196,3 +196,24 @@ fn pushing_grows_the_matrix() {
     t.push(2.0, 0.5);
     assert_eq!((t.len(), t.last_beta()), (2, 0.5));
 }
+
+#[test]
+fn tiny_last_component_is_relatively_accurate() {
+    // Each coupling is small beside the gap, so the components fall by beta / gap to first order:
+    // far below what the difference of rounded eigenvalues could show.
+    let k = 12;
+    let alpha: Vec<f64> = (0..k).map(|j| if j == 0 { 4.0 } else { 1.0 }).collect();
+    let beta = vec![1e-3; k - 1];
+    let t = tridiagonal(&alpha, &beta);
+    let top = t.top(0.0);
+    let y = t.top_vector(top);
+    // y_j = beta / (top - alpha - ...) y_{j-1}, exactly, from the far end.
+    let mut below = top - 1.0;
+    let mut expected = 1.0;
+    for _ in 1..k {
+        expected *= 1e-3 / below;
+        below = top - 1.0 - 1e-6 / below;
+    }
+    assert!(y[k - 1] < 1e-35, "{}", y[k - 1]);
+    assert!((y[k - 1] / expected - 1.0).abs() < 1e-3, "{} {expected}", y[k - 1]);
+}
