@@ -221,13 +221,13 @@ impl Partition {
         let len = nrows * ncols;
         let nblocks = (len / BLOCK_LEN).clamp(1, BLOCKS + len / (64 * BLOCK_LEN));
         let step = if by_columns { strip_columns(stored_rows) } else { 4 };
-        let block_rows = nrows.div_ceil(nblocks).next_multiple_of(step);
+        let block_rows = nrows.div_ceil(nblocks).next_multiple_of(step).max(step);
         Self { by_columns, nrows, ncols, block_rows }
     }
 
     /// Elements from one partial `z` to the next: each starts on a cache line.
     fn stride(&self) -> usize {
-        self.ncols.next_multiple_of(LANES)
+        self.ncols.next_multiple_of(LANES).max(LANES)
     }
 
     fn nblocks(&self) -> usize {

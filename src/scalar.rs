@@ -74,7 +74,7 @@ pub(crate) fn ldexp(x: f64, e: i32) -> f64 {
         return x;
     }
     // The first step brings the exponent to where the last multiplication alone may round.
-    let target = exponent(x) + e;
+    let target = exponent(x).saturating_add(e);
     if target > 1023 {
         return f64::INFINITY.copysign(x);
     }

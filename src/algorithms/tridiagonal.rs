@@ -79,25 +79,24 @@ impl Tridiagonal {
     pub(crate) fn top_vector(&self, top: f64) -> Vec<f64> {
         let k = self.len();
         let least = top * f64::EPSILON * f64::EPSILON;
+        // What the rows before and after row j carry into it. A pivot that rounding made negative
+        // counts as tiny, but never in the mismatch, where it would pass for agreement.
         let (mut above, mut below) = (vec![0.0; k], vec![0.0; k]);
-        for j in 0..k {
-            let carried =
-                if j > 0 { self.beta[j - 1] * (self.beta[j - 1] / above[j - 1]) } else { 0.0 };
-            above[j] = (top - self.alpha[j] - carried).max(least);
+        let pivot = |j: usize, carried: f64| (top - self.alpha[j] - carried).max(least);
+        for j in 1..k {
+            above[j] = self.beta[j - 1] * (self.beta[j - 1] / pivot(j - 1, above[j - 1]));
         }
-        for j in (0..k).rev() {
-            let carried =
-                if j + 1 < k { self.beta[j] * (self.beta[j] / below[j + 1]) } else { 0.0 };
-            below[j] = (top - self.alpha[j] - carried).max(least);
+        for j in (0..k - 1).rev() {
+            below[j] = self.beta[j] * (self.beta[j] / pivot(j + 1, below[j + 1]));
         }
-        let mismatch = |j: usize| (above[j] + below[j] - (top - self.alpha[j])).abs();
+        let mismatch = |j: usize| (top - self.alpha[j] - above[j] - below[j]).abs();
         let twist = (0..k).min_by(|&i, &j| mismatch(i).total_cmp(&mismatch(j))).unwrap_or(0);
         let mut y = vec![1.0; k];
         for j in (0..twist).rev() {
-            y[j] = y[j + 1] * (self.beta[j] / above[j]);
+            y[j] = y[j + 1] * (self.beta[j] / pivot(j, above[j]));
         }
         for j in twist + 1..k {
-            y[j] = y[j - 1] * (self.beta[j - 1] / below[j]);
+            y[j] = y[j - 1] * (self.beta[j - 1] / pivot(j, below[j]));
         }
         let largest = y.iter().fold(0.0_f64, |m, x| m.max(*x));
         let norm = largest * y.iter().map(|x| (x / largest) * (x / largest)).sum::<f64>().sqrt();
@@ -151,3 +150,7 @@ impl Tridiagonal {
 #[cfg(test)]
 #[path = "../../tests/rust/unit/tridiagonal.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "../../tests/rust/unit/top_vector.rs"]
+mod top_vector_tests;

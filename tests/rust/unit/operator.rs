@@ -122,3 +122,14 @@ fn runner_that_stops_stops_the_pass() {
     assert_eq!(op.gram_matvec(&[1.0; 5], &mut t, &mut z), Ok(()));
     assert_eq!(op.gram_matvec(&[1.0; 5], &mut t, &mut z), Err(Error::Interrupted));
 }
+
+#[test]
+fn empty_matrices_have_an_operator_that_does_nothing() {
+    for (nrows, ncols) in [(0, 0), (0, 5), (5, 0)] {
+        let a = matrix(nrows, ncols);
+        let a = Matrix::from_view(a.view()).unwrap();
+        let (t, z) = pass(a, InOrder, 0);
+        assert_eq!((t.len(), z.len()), (nrows.max(ncols), 0));
+        assert!(t.iter().all(|&x| x == 0.0 || x == 9.0));
+    }
+}
