@@ -1,4 +1,18 @@
 //! The spectral norm of matrices: fast, accurate to a stated tolerance, with an upper bound.
+//!
+//! ```
+//! let a = ndarray::array![[3.0_f32, 0.0], [0.0, -4.0]];
+//! let sigma = rsspecnorm::spectral_norm(a.view())?;
+//! assert!((sigma - 4.0).abs() < 1e-6);
+//! # Ok::<(), rsspecnorm::Error>(())
+//! ```
+//!
+//! [`solve`] takes many matrices of any shapes and element types at once and returns a
+//! [`Solution`] for each: the singular vectors, the interval that holds sigma, how many reads of
+//! the matrix it took. [`audit`] does the same for the weights of a checkpoint, read through a
+//! memory map. [`operator`] and [`kernels`] are the floors below: one fused pass over a matrix.
+//!
+//! Results have the same bits for every SIMD tier, number of threads and batch form.
 
 pub mod kernels;
 pub mod operator;
