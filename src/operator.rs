@@ -5,6 +5,8 @@
 //! shorter side's length, and cut into blocks by its shape alone. Who runs the blocks is the
 //! [`Runner`]'s affair: [`InOrder`] here, a thread pool in `schedule/`, with the same bits.
 
+mod block;
+
 use std::ops::Range;
 
 use crate::error::Error;
@@ -42,16 +44,12 @@ pub trait Runner {
     ///
     /// # Errors
     /// [`Error::Interrupted`] when the caller asked to stop.
-    fn run(
-        &self,
-        blocks: &mut [Block<'_>],
-        work: &(dyn Fn(&mut Block<'_>) + Sync),
-    ) -> Result<(), Error>;
+    fn run<B: Send>(&self, blocks: &mut [B], work: &(dyn Fn(&mut B) + Sync)) -> Result<(), Error>;
 }
 
 /// One block of a pass: rows of the operator, their piece of `t`, and a partial `z`.
 #[derive(Debug)]
-pub struct Block<'a> {
+struct Block<'a> {
     range: Range<usize>,
     t: &'a mut [f64],
     z: &'a mut [f64],
@@ -63,15 +61,13 @@ pub struct Block<'a> {
 pub struct InOrder;
 
 impl Runner for InOrder {
-    fn run(
-        &self,
-        blocks: &mut [Block<'_>],
-        work: &(dyn Fn(&mut Block<'_>) + Sync),
-    ) -> Result<(), Error> {
+    fn run<B: Send>(&self, blocks: &mut [B], work: &(dyn Fn(&mut B) + Sync)) -> Result<(), Error> {
         blocks.iter_mut().for_each(work);
         Ok(())
     }
 }
+
+pub(crate) use block::BlockOperator;
 
 /// A stored matrix as a [`LinearOperator`].
 pub struct Dense<'a, R> {
@@ -79,6 +75,7 @@ pub struct Dense<'a, R> {
     level: Level,
     runner: R,
     partition: Partition,
+    exponent: i32,
     factor: f64,
     scaled: Aligned,
     partials: Aligned,
@@ -94,6 +91,7 @@ impl<'a, R: Runner> Dense<'a, R> {
             matrix,
             level,
             runner,
+            exponent: 0,
             factor: 1.0,
             scaled: Aligned::zeros(n),
             partials: Aligned::zeros(partition.stride() * partition.nblocks()),
@@ -153,6 +151,7 @@ impl<R: Runner> LinearOperator for Dense<'_, R> {
     }
 
     fn set_exponent(&mut self, exponent: i32) {
+        self.exponent = exponent;
         self.factor = power_of_two(-exponent);
     }
 }

@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::algorithms::krylov;
 use crate::algorithms::lanczos::{self, Found, Outcome, Settings};
 use crate::algorithms::stopping::Target;
 use crate::api::{Goal, Request};
@@ -89,7 +90,7 @@ pub(crate) fn solve_one<R: Runner>(
         v0: turned_v0.as_deref().or(v0),
         vectors: request.vectors,
     };
-    let outcome = lanczos::run(&mut op, settings)?;
+    let outcome = krylov::run(&mut op, settings)?;
     let solution = Solution::from_outcome(matrix, outcome, turned, request.vectors);
     Ok(Solution { elapsed: begin.elapsed(), ..solution })
 }

@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use rsspecnorm::kernels::gram_matvec_f32;
-use rsspecnorm::operator::{Block, Dense, LinearOperator, Runner};
+use rsspecnorm::kernels::{Panel, block_gram_f32, gram_matvec_f32};
+use rsspecnorm::operator::{Dense, LinearOperator, Runner};
 use rsspecnorm::{Error, Level, MatRef, Matrix};
 
 mod reading;
@@ -95,11 +95,7 @@ fn vectors<T: Copy>(nrows: usize, ncols: usize, value: T) -> [Placed<T>; 3] {
 struct Shared<'a>(&'a ThreadPool);
 
 impl Runner for Shared<'_> {
-    fn run(
-        &self,
-        blocks: &mut [Block<'_>],
-        work: &(dyn Fn(&mut Block<'_>) + Sync),
-    ) -> Result<(), Error> {
+    fn run<B: Send>(&self, blocks: &mut [B], work: &(dyn Fn(&mut B) + Sync)) -> Result<(), Error> {
         if blocks.len() == 1 || self.0.current_num_threads() == 1 {
             blocks.iter_mut().for_each(work);
         } else {
@@ -137,6 +133,25 @@ fn on_rows(
     sums.into_iter().sum()
 }
 
+/// The pass with `B` vectors, each thread on its own rows.
+fn block<const B: usize>(
+    data: &[f32],
+    n: usize,
+    level: Level,
+    pool: &ThreadPool,
+    passes: usize,
+) -> f64 {
+    on_rows(pool, data, n, |rows, nrows| {
+        let a = MatRef::from_slice(rows, nrows, n).expect("whole rows");
+        let v = vec![Panel([[1e-3; 16]; B]); n.div_ceil(16)];
+        let (mut t, mut z) = (vec![[0.0; B]; nrows], Panel::<B>::zeros(n));
+        for _ in 0..passes {
+            block_gram_f32(level, black_box(a), &v, &mut t, &mut z);
+        }
+        z.iter().flat_map(|panel| panel.0.as_flattened()).map(|&x| f64::from(x)).sum()
+    })
+}
+
 fn engines<'a>(data: &'a [f32], n: usize, level: Level, pool: &'a ThreadPool) -> Vec<Engine<'a>> {
     let sweep = move |passes: usize| {
         on_rows(pool, data, n, |rows, _| {
@@ -165,6 +180,16 @@ fn engines<'a>(data: &'a [f32], n: usize, level: Level, pool: &'a ThreadPool) ->
     vec![
         Engine { name: "read sweep", run: Box::new(sweep), seconds: Vec::new() },
         Engine { name: "fused pass, f32 vectors", run: Box::new(single), seconds: Vec::new() },
+        Engine {
+            name: "block pass, 2 f32 vectors",
+            run: Box::new(move |passes| block::<2>(data, n, level, pool, passes)),
+            seconds: Vec::new(),
+        },
+        Engine {
+            name: "block pass, 4 f32 vectors",
+            run: Box::new(move |passes| block::<4>(data, n, level, pool, passes)),
+            seconds: Vec::new(),
+        },
         Engine { name: "fused pass, f64 vectors", run: Box::new(double), seconds: Vec::new() },
     ]
 }

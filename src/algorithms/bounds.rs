@@ -38,39 +38,70 @@ impl Christoffel {
     /// Whether `lambda < x` holds but for the failure probability. `x` must lie above the top
     /// Ritz value.
     pub(crate) fn excludes(&self, t: &Tridiagonal, x: f64) -> bool {
-        let (mut before, mut p, mut sum) = (0.0, 1.0, 1.0);
-        for j in 0..t.len() {
-            let beta_before = if j > 0 { t.beta[j - 1] } else { 0.0 };
-            let next = ((x - t.alpha[j]) * p - beta_before * before) / t.beta[j];
-            // Left of the top Ritz value the polynomials oscillate, and nothing is excluded.
-            if next.is_nan() || next < 0.0 {
-                return false;
-            }
-            (before, p) = (p, next);
-            sum += p * p;
-            // Terms are non-negative: leaving here avoids any overflow.
-            if sum >= self.threshold {
-                return true;
-            }
+        exceeds(t, x, self.threshold)
+    }
+
+    /// The same where each step of the recurrence is off by noise, `noise.size` at most over all.
+    pub(crate) fn excludes_despite(&self, t: &Tridiagonal, x: f64, noise: Noise) -> bool {
+        if !self.excludes(t, x) || x <= noise.top {
+            return false;
         }
-        false
+        let delta = 1.0 / self.threshold.sqrt() - noise.size * t.resolvent_norm(x);
+        let whole = 1.0 + noise.size / (x - noise.top);
+        delta > 0.0 && exceeds(t, x, (whole / delta) * (whole / delta))
     }
 
     /// The upper bound on `lambda`, given the top Ritz value and a deterministic bound.
     pub(crate) fn upper(&self, t: &Tridiagonal, top: f64, ceiling: f64) -> f64 {
-        let (mut low, mut high) = (top, ceiling);
-        if !self.excludes(t, high) {
+        if !self.excludes(t, ceiling) {
             return ceiling;
         }
-        for _ in 0..BISECTIONS {
-            let middle = low + 0.5 * (high - low);
-            if middle <= low || middle >= high {
-                break;
-            }
-            *(if self.excludes(t, middle) { &mut high } else { &mut low }) = middle;
-        }
-        high
+        bisect(top, ceiling, 0.0, |x| self.excludes(t, x))
     }
+}
+
+/// What rounding does to a recurrence.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Noise {
+    /// The length of the vector of what each step is off by, along the top singular vector.
+    pub(crate) size: f64,
+    /// The top Ritz value.
+    pub(crate) top: f64,
+}
+
+/// Whether the Christoffel sum at `x` reaches `threshold`.
+fn exceeds(t: &Tridiagonal, x: f64, threshold: f64) -> bool {
+    let (mut before, mut p, mut sum) = (0.0, 1.0, 1.0);
+    for j in 0..t.len() {
+        let beta_before = if j > 0 { t.beta[j - 1] } else { 0.0 };
+        let next = ((x - t.alpha[j]) * p - beta_before * before) / t.beta[j];
+        // Left of the top Ritz value the polynomials oscillate, and nothing is excluded.
+        if next.is_nan() || next < 0.0 {
+            return false;
+        }
+        (before, p) = (p, next);
+        sum += p * p;
+        // Terms are non-negative: leaving here avoids any overflow.
+        if sum >= threshold {
+            return true;
+        }
+    }
+    false
+}
+
+/// The smallest `x` between `low` and `high` that is excluded, as `high` is, but for a share of
+/// their distance.
+pub(super) fn bisect(low: f64, high: f64, share: f64, excludes: impl Fn(f64) -> bool) -> f64 {
+    let least = share * (high - low);
+    let (mut low, mut high) = (low, high);
+    for _ in 0..BISECTIONS {
+        let middle = low + 0.5 * (high - low);
+        if middle <= low || middle >= high || high - low <= least {
+            break;
+        }
+        *(if excludes(middle) { &mut high } else { &mut low }) = middle;
+    }
+    high
 }
 
 /// The `delta` with `P(|g| < delta) = failure_prob`, `g` a coordinate of a uniform unit vector of

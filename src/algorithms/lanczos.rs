@@ -38,7 +38,7 @@ const BREAKDOWN: f64 = 16.0 * f64::EPSILON;
 const SAFE_RANGE: std::ops::RangeInclusive<f64> = 1e-140..=1e140;
 
 /// The exponents a scale may have so that both it and scaled vectors stay normal numbers.
-const MAX_EXPONENT: i32 = 900;
+pub(super) const MAX_EXPONENT: i32 = 900;
 
 /// What a run needs besides the operator.
 #[derive(Debug, Clone, Copy)]
@@ -241,11 +241,18 @@ impl<'a, 's, O: LinearOperator> Process<'a, 's, O> {
         right.iter_mut().for_each(|x| *x /= norm);
         self.n_passes += 1;
         self.op.gram_matvec(&right, &mut self.t, &mut self.z)?;
-        let sigma = dot(level, &self.t, &self.t).sqrt();
-        let left: Vec<f64> = self.t.iter().map(|x| x / sigma).collect();
-        self.z.iter_mut().for_each(|x| *x /= sigma);
-        axpy(level, -sigma, &right, &mut self.z);
-        let residual = dot(level, &self.z, &self.z).sqrt() / sigma;
-        Ok(Vectors { left, right, residual })
+        Ok(Vectors::of(level, right, &self.t, &mut self.z))
+    }
+}
+
+impl Vectors {
+    /// From a unit vector, `t = B right` and `z = B' t`, which is overwritten.
+    pub(super) fn of(level: Level, right: Vec<f64>, t: &[f64], z: &mut [f64]) -> Self {
+        let sigma = dot(level, t, t).sqrt();
+        let left = t.iter().map(|x| x / sigma).collect();
+        z.iter_mut().for_each(|x| *x /= sigma);
+        axpy(level, -sigma, &right, z);
+        let residual = dot(level, z, z).sqrt() / sigma;
+        Self { left, right, residual }
     }
 }

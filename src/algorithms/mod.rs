@@ -3,9 +3,16 @@
 //! No entry of a matrix, no thread and no intrinsic is visible from here. All numbers are in the
 //! units of the scaled operator, whose largest entry lies in `[1, 2)`: nothing can overflow.
 
+mod banded;
 pub(crate) mod basis;
+mod block_basis;
+mod block_lanczos;
+mod block_stopping;
 pub(crate) mod bounds;
+pub(crate) mod krylov;
 pub(crate) mod lanczos;
+mod small;
 pub(crate) mod start;
 pub(crate) mod stopping;
 pub(crate) mod tridiagonal;
+mod witness;

@@ -40,6 +40,20 @@ pub(crate) fn fill(level: Level, seed: u64, v0: Option<&[f64]>, v: &mut [f64]) -
     true
 }
 
+/// Fills `v` with a unit vector that is uniform on the sphere, one of several independent ones.
+pub(super) fn column(level: Level, seed: u64, index: u64, v: &mut [f64]) {
+    gaussian(mix(seed).wrapping_add(index), v);
+    normalize(level, v);
+}
+
+/// Fills `v` with the unit vector of a warm start; `false` where it has no direction.
+pub(super) fn warm_column(level: Level, w: &[f64], v: &mut [f64]) -> bool {
+    let factor = direction(level, w);
+    scale(level, factor.unwrap_or(0.0), w, v);
+    normalize(level, v);
+    factor.is_some()
+}
+
 /// The power of two that brings the largest entry near one; `None` when there is no direction.
 fn direction(level: Level, w: &[f64]) -> Option<f64> {
     let norm = nrm2(level, w);

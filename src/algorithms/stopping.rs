@@ -20,7 +20,7 @@ use super::tridiagonal::Tridiagonal;
 pub(crate) const VALUE_FAILURE_PROB: f64 = 1e-6;
 
 /// Width of the interval that must hold `sigma_1` before an `rtol` may count as reached.
-const VALUE_WIDTH: f64 = 1e-2;
+pub(crate) const VALUE_WIDTH: f64 = 1e-2;
 
 /// Columns up to which the whole space is always taken in: it costs next to nothing, leaves nothing
 /// to chance and resolves clusters that no residual shows.
@@ -125,6 +125,6 @@ fn kato_temple(state: &State, matrix: &Tridiagonal) -> f64 {
 }
 
 /// What rounding may do to sigma, relative: a few units per square root of the length summed.
-fn rounding_margin(n: usize) -> f64 {
+pub(crate) fn rounding_margin(n: usize) -> f64 {
     f64::EPSILON * (8.0 + 2.0 * (n as f64).sqrt())
 }

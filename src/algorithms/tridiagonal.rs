@@ -104,6 +104,26 @@ impl Tridiagonal {
         y
     }
 
+    /// `|(x - T)^-1 e_1|` for an `x` above the spectrum, infinite elsewhere. Every term is positive.
+    pub(crate) fn resolvent_norm(&self, x: f64) -> f64 {
+        let k = self.len();
+        let (mut pivots, mut y) = (vec![0.0; k], vec![1.0; k]);
+        pivots[0] = x - self.alpha[0];
+        for j in 1..k {
+            let ratio = self.beta[j - 1] / pivots[j - 1];
+            pivots[j] = x - self.alpha[j] - self.beta[j - 1] * ratio;
+            y[j] = ratio * y[j - 1];
+        }
+        if pivots.iter().any(|&pivot| pivot <= 0.0) {
+            return f64::INFINITY;
+        }
+        for j in (0..k).rev() {
+            let right = if j + 1 < k { self.beta[j] * y[j + 1] } else { 0.0 };
+            y[j] = (y[j] + right) / pivots[j];
+        }
+        y.iter().map(|y| y * y).sum::<f64>().sqrt()
+    }
+
     /// Gershgorin's upper end of the spectrum.
     fn upper_end(&self) -> f64 {
         let k = self.len();

@@ -4,13 +4,18 @@
 //! The matrix operations are built from two primitives of `rows`: dot products of several rows
 //! with one vector, and the update of one vector by several rows.
 
+pub(crate) mod block;
+mod block_rows;
 pub(crate) mod fused;
 pub(crate) mod matvec;
+pub(crate) mod panel;
 pub(crate) mod reduce;
 mod rows;
 pub(crate) mod vector;
 
+pub use block::block_gram_f32;
 pub use fused::gram_matvec_f32;
+pub use panel::{PANEL, Panel};
 
 #[cfg(test)]
 #[path = "../../tests/rust/unit/kernels.rs"]
@@ -19,3 +24,7 @@ mod tests;
 #[cfg(test)]
 #[path = "../../tests/rust/unit/vectors.rs"]
 mod vector_tests;
+
+#[cfg(test)]
+#[path = "../../tests/rust/unit/block.rs"]
+mod block_tests;

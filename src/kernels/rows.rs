@@ -33,7 +33,7 @@ impl<'a, T: Element> Strip<'a, T> {
     }
 
     #[inline(always)]
-    fn row(&self, i: usize) -> &'a [T] {
+    pub(super) fn row(&self, i: usize) -> &'a [T] {
         &self.a.row(self.rows.start + i)[self.columns.clone()]
     }
 

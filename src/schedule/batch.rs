@@ -7,7 +7,7 @@ use std::time::Duration;
 use rayon::prelude::*;
 
 use crate::error::Error;
-use crate::operator::{Block, Runner};
+use crate::operator::Runner;
 
 use super::pool::pool;
 use super::threads::num_threads;
@@ -27,12 +27,8 @@ pub(crate) struct BlockRunner<'a> {
 }
 
 impl Runner for BlockRunner<'_> {
-    fn run(
-        &self,
-        blocks: &mut [Block<'_>],
-        work: &(dyn Fn(&mut Block<'_>) + Sync),
-    ) -> Result<(), Error> {
-        let unless_stopped = |block: &mut Block<'_>| {
+    fn run<B: Send>(&self, blocks: &mut [B], work: &(dyn Fn(&mut B) + Sync)) -> Result<(), Error> {
+        let unless_stopped = |block: &mut B| {
             if !self.stopped.load(Ordering::Relaxed) {
                 work(block);
             }

@@ -167,6 +167,18 @@ impl Simd for Avx2 {
             _mm256_cvtps_pd(_mm_loadu_ps(src.as_ptr())),
             _mm256_cvtps_pd(_mm_loadu_ps(src[4..].as_ptr())),
         );
+        fn single_f16(self, src: &[f16; 16]) -> F32s = F32s(
+            _mm256_cvtph_ps(_mm_loadu_si128(src.as_ptr().cast())),
+            _mm256_cvtph_ps(_mm_loadu_si128(src[8..].as_ptr().cast())),
+        );
+        fn single_bf16(self, src: &[bf16; 16]) -> F32s = {
+            let low = _mm256_cvtepu16_epi32(_mm_loadu_si128(src.as_ptr().cast()));
+            let high = _mm256_cvtepu16_epi32(_mm_loadu_si128(src[8..].as_ptr().cast()));
+            F32s(
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(low)),
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(high)),
+            )
+        };
     }
 
     #[inline(always)]

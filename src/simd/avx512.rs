@@ -140,6 +140,12 @@ impl Simd for Avx512 {
         };
         fn widen_f32(self, src: &[f32; 8]) -> F64s =
             F64s(_mm512_cvtps_pd(_mm256_loadu_ps(src.as_ptr())));
+        fn single_f16(self, src: &[f16; 16]) -> F32s =
+            F32s(_mm512_cvtph_ps(_mm256_loadu_si256(src.as_ptr().cast())));
+        fn single_bf16(self, src: &[bf16; 16]) -> F32s = {
+            let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(src.as_ptr().cast()));
+            F32s(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits)))
+        };
     }
 
     #[inline(always)]

@@ -87,6 +87,14 @@ impl Simd for Portable {
         src.map(f64::from)
     }
     #[inline(always)]
+    fn single_f16(self, src: &[f16; 16]) -> [f32; 16] {
+        src.map(f16::to_f32)
+    }
+    #[inline(always)]
+    fn single_bf16(self, src: &[bf16; 16]) -> [f32; 16] {
+        src.map(bf16::to_f32)
+    }
+    #[inline(always)]
     fn prefetch<T>(self, _: &T) {}
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> K::Output {

@@ -75,6 +75,8 @@ pub(crate) trait Simd: Lanes<f32, 16> + Lanes<f64, 8> {
     fn widen_f16(self, src: &[f16; 8]) -> <Self as Lanes<f64, 8>>::V;
     fn widen_bf16(self, src: &[bf16; 8]) -> <Self as Lanes<f64, 8>>::V;
     fn widen_f32(self, src: &[f32; 8]) -> <Self as Lanes<f64, 8>>::V;
+    fn single_f16(self, src: &[f16; 16]) -> <Self as Lanes<f32, 16>>::V;
+    fn single_bf16(self, src: &[bf16; 16]) -> <Self as Lanes<f32, 16>>::V;
 
     /// Widens fewer than 8 elements; the missing lanes are zero.
     #[inline(always)]
@@ -135,6 +137,24 @@ impl_widening! {
     f16 => widen_f16, f16::ZERO;
     bf16 => widen_bf16, bf16::ZERO;
     f32 => widen_f32, 0.0, widen_f32_partial;
+}
+
+/// Implements [`Load`] in single precision for the types narrower than that.
+macro_rules! impl_single {
+    ($($t:ty => $single:ident, $pad:expr;)*) => {$(
+        impl Load<f32, 16> for $t {
+            const PAD: Self = $pad;
+            #[inline(always)]
+            fn load<S: Simd>(s: S, src: &[Self; 16]) -> <S as Lanes<f32, 16>>::V {
+                s.$single(src)
+            }
+        }
+    )*};
+}
+
+impl_single! {
+    f16 => single_f16, f16::ZERO;
+    bf16 => single_bf16, bf16::ZERO;
 }
 
 /// Implements [`Load`] for elements that are the accumulator type itself.

@@ -2,6 +2,8 @@
 
 mod common;
 
+#[path = "algorithms/block.rs"]
+mod block;
 #[path = "algorithms/bound.rs"]
 mod bound;
 #[path = "algorithms/control.rs"]

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ndarray::{Array2, ShapeBuilder};
 
-use super::{Block, Dense, InOrder, LinearOperator, Runner};
+use super::{Dense, InOrder, LinearOperator, Runner};
 use crate::error::Error;
 use crate::matrix::Matrix;
 use crate::simd::Level;
@@ -13,11 +13,7 @@ use crate::simd::Level;
 struct Backwards;
 
 impl Runner for Backwards {
-    fn run(
-        &self,
-        blocks: &mut [Block<'_>],
-        work: &(dyn Fn(&mut Block<'_>) + Sync),
-    ) -> Result<(), Error> {
+    fn run<B: Send>(&self, blocks: &mut [B], work: &(dyn Fn(&mut B) + Sync)) -> Result<(), Error> {
         blocks.iter_mut().rev().for_each(work);
         Ok(())
     }
@@ -27,11 +23,7 @@ impl Runner for Backwards {
 struct Impatient(AtomicUsize);
 
 impl Runner for Impatient {
-    fn run(
-        &self,
-        blocks: &mut [Block<'_>],
-        work: &(dyn Fn(&mut Block<'_>) + Sync),
-    ) -> Result<(), Error> {
+    fn run<B: Send>(&self, blocks: &mut [B], work: &(dyn Fn(&mut B) + Sync)) -> Result<(), Error> {
         if self.0.fetch_sub(1, Ordering::Relaxed) == 0 {
             return Err(Error::Interrupted);
         }

@@ -39,7 +39,7 @@ fn levels_are_listed_from_the_portable_one_up() {
 #[test]
 fn aligned_vectors_start_on_a_cache_line() {
     for n in [0, 1, 7, 8, 9, 1000] {
-        let x = Aligned::zeros(n);
+        let x: Aligned = Aligned::zeros(n);
         assert_eq!(x.len(), n);
         assert_eq!(x.as_ptr() as usize % (8 * LANES), 0, "n = {n}");
         assert!(x.iter().all(|&x| x == 0.0));

@@ -1,0 +1,223 @@
+//! The symmetric band matrix of a block Lanczos process and what is asked of it.
+//!
+//! Its blocks `alpha_1, beta_1', alpha_2, ...` have upper triangular `beta`, so the band is as wide
+//! as a block. Every question is answered through the factorisation `T - x = L D L'`, whose pivots
+//! count the eigenvalues on either side of `x` (Sylvester); it costs O(order * band^2).
+
+use super::small::Small;
+
+/// Vectors of the widest block.
+const MAX_BAND: usize = 4;
+
+/// A relative change of the top below which its iteration has arrived: far below any change that
+/// counts, and its vector is still good to the square root of that.
+const SETTLED: f64 = 1e-13;
+
+/// Steps after which an iteration that converges cubically has long arrived.
+const MAX_STEPS: usize = 12;
+
+/// Halvings of a bracket that leave nothing anyone could see.
+const BISECTIONS: usize = 40;
+
+/// The lower half of a row: entry `d` is `d` places left of the diagonal.
+type Row = [f64; MAX_BAND + 1];
+
+/// The matrix, with the rows that lead out of it into the block to come.
+#[derive(Debug, Default)]
+pub(super) struct Banded<const B: usize> {
+    order: usize,
+    rows: Vec<Row>,
+}
+
+/// An eigenvalue and its unit vector.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pair {
+    pub(super) theta: f64,
+    pub(super) vector: Vec<f64>,
+}
+
+/// `T - x = L D L'`.
+struct Factors<const B: usize> {
+    lower: Vec<Row>,
+    pivots: Vec<f64>,
+}
+
+impl<const B: usize> Banded<B> {
+    /// Order of the matrix.
+    pub(super) fn order(&self) -> usize {
+        self.order
+    }
+
+    /// Appends a block of the diagonal and the one that leads out of the matrix.
+    pub(super) fn push(&mut self, alpha: &Small<B>, beta: &Small<B>) {
+        if self.rows.is_empty() {
+            self.rows.resize(B, [0.0; MAX_BAND + 1]);
+        }
+        for (i, alpha) in alpha.iter().enumerate() {
+            for (j, &entry) in alpha[..=i].iter().enumerate() {
+                self.rows[self.order + i][i - j] = entry;
+            }
+        }
+        for (i, beta) in beta.iter().enumerate() {
+            let mut row = [0.0; MAX_BAND + 1];
+            for (j, &entry) in beta.iter().enumerate().skip(i) {
+                row[B + i - j] = entry;
+            }
+            self.rows.push(row);
+        }
+        self.order += B;
+    }
+
+    /// `T x`, the rows that lead out of the matrix included: longer than `x` by a block.
+    pub(super) fn matvec(&self, x: &[f64]) -> Vec<f64> {
+        let mut y = vec![0.0; x.len() + B];
+        for i in 0..y.len() {
+            for d in 0..=B.min(i) {
+                let (j, entry) = (i - d, self.rows[i][d]);
+                if j < x.len() {
+                    y[i] += entry * x[j];
+                }
+                if d > 0 && i < x.len() {
+                    y[j] += entry * x[i];
+                }
+            }
+        }
+        y
+    }
+
+    /// The top eigenpair, sought from that of the matrix one block smaller.
+    ///
+    /// Rayleigh quotient iteration may settle on another eigenvalue; a count of those above tells,
+    /// and bisection with inverse iteration then finds the top.
+    pub(super) fn top(&self, before: &Pair) -> Pair {
+        let mut start = before.vector.clone();
+        start.resize(self.order, if before.vector.is_empty() { 1.0 } else { 0.0 });
+        let pair = self.rayleigh_iteration(start, before.theta);
+        if self.count_above(pair.theta * (1.0 + 64.0 * SETTLED)) == 0 {
+            return pair;
+        }
+        let theta = self.bisect(1, pair.theta, self.upper_end());
+        self.rayleigh_iteration(vec![1.0; self.order], theta)
+    }
+
+    /// The second largest eigenvalue.
+    pub(super) fn second(&self, top: f64) -> f64 {
+        self.bisect(2, 0.0, top)
+    }
+
+    /// How many eigenvalues lie above `x`.
+    pub(super) fn count_above(&self, x: f64) -> usize {
+        self.factors(x).pivots.iter().filter(|&&pivot| pivot > 0.0).count()
+    }
+
+    /// Iterates from a shift, then with Rayleigh quotients.
+    fn rayleigh_iteration(&self, start: Vec<f64>, shift: f64) -> Pair {
+        let mut x = start;
+        normalize(&mut x);
+        let mut theta = self.quotient(&x);
+        let mut shift = if shift > theta { shift } else { theta };
+        for _ in 0..MAX_STEPS {
+            self.factors(shift).solve(&mut x);
+            normalize(&mut x);
+            let next = self.quotient(&x);
+            let done = (next - theta).abs() <= SETTLED * next.abs();
+            (theta, shift) = (next, next);
+            if done {
+                break;
+            }
+        }
+        Pair { theta, vector: x }
+    }
+
+    fn quotient(&self, x: &[f64]) -> f64 {
+        self.matvec(x).iter().zip(x).map(|(y, x)| y * x).sum()
+    }
+
+    /// The eigenvalue that has `rank - 1` above it, between `low` and `high`.
+    fn bisect(&self, rank: usize, mut low: f64, mut high: f64) -> f64 {
+        for _ in 0..BISECTIONS {
+            let middle = 0.5 * (low + high);
+            if middle <= low || middle >= high {
+                break;
+            }
+            *(if self.count_above(middle) >= rank { &mut low } else { &mut high }) = middle;
+        }
+        high
+    }
+
+    /// A bound on all eigenvalues: the largest sum of magnitudes of a row.
+    fn upper_end(&self) -> f64 {
+        let mut sums = vec![0.0; self.order];
+        for i in 0..self.order {
+            for d in 0..=B.min(i) {
+                sums[i] += self.rows[i][d].abs();
+                if d > 0 {
+                    sums[i - d] += self.rows[i][d].abs();
+                }
+            }
+        }
+        sums.into_iter().fold(0.0, f64::max) * (1.0 + 8.0 * f64::EPSILON)
+    }
+
+    fn factors(&self, x: f64) -> Factors<B> {
+        let mut lower = vec![[0.0; MAX_BAND + 1]; self.order];
+        let mut pivots = vec![0.0; self.order];
+        // The last B rows of `lower` and their reciprocal pivots, the nearest first.
+        let (mut near, mut reciprocals) = ([[0.0; MAX_BAND + 1]; B], [0.0; B]);
+        for i in 0..self.order {
+            let (mut row, mut scaled) = ([0.0; MAX_BAND + 1], [0.0; MAX_BAND + 1]);
+            let mut pivot = self.rows[i][0] - x;
+            for d in (1..=B).rev() {
+                let mut sum = self.rows[i][d];
+                for e in 1..=B - d {
+                    sum -= scaled[d + e] * near[d - 1][e];
+                }
+                scaled[d] = sum;
+                row[d] = sum * reciprocals[d - 1];
+                pivot -= sum * row[d];
+            }
+            // An exact zero counts as an eigenvalue at x, which is not above it.
+            let least = f64::EPSILON * f64::EPSILON * x.abs().max(f64::MIN_POSITIVE);
+            pivots[i] = if pivot.abs() < least { -least } else { pivot };
+            lower[i] = row;
+            near.rotate_right(1);
+            reciprocals.rotate_right(1);
+            (near[0], reciprocals[0]) = (row, 1.0 / pivots[i]);
+        }
+        Factors { lower, pivots }
+    }
+}
+
+impl<const B: usize> Factors<B> {
+    fn solve(&self, x: &mut [f64]) {
+        let n = x.len();
+        for i in 0..n {
+            for d in 1..=B.min(i) {
+                x[i] -= self.lower[i][d] * x[i - d];
+            }
+        }
+        x.iter_mut().zip(&self.pivots).for_each(|(x, pivot)| *x /= pivot);
+        for i in (0..n).rev() {
+            for d in 1..=B.min(i) {
+                x[i - d] -= self.lower[i][d] * x[i];
+            }
+        }
+    }
+}
+
+/// Scales to a unit vector; a vector without a direction becomes the first axis.
+fn normalize(x: &mut [f64]) {
+    let largest = x.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
+    if !(largest > 0.0 && largest.is_finite()) {
+        x.fill(0.0);
+        x[0] = 1.0;
+        return;
+    }
+    x.iter_mut().for_each(|x| *x /= largest);
+    let norm = x.iter().map(|x| x * x).sum::<f64>().sqrt();
+    x.iter_mut().for_each(|x| *x /= norm);
+}
+
+#[cfg(test)]
+#[path = "../../tests/rust/unit/banded.rs"]
+mod tests;

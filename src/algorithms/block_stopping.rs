@@ -1,0 +1,144 @@
+//! When a block Lanczos run has reached its goal: the rule of `stopping`, with a witness for every
+//! random vector of the block and an allowance for the noise of single precision.
+
+use super::banded::Banded;
+use super::bounds::{Christoffel, Noise, bisect};
+use super::stopping::{Target, VALUE_FAILURE_PROB, VALUE_WIDTH, rounding_margin};
+use super::witness::Witness;
+
+/// What a step is taken to be off by, relative to `sigma^2`, until the last pass has measured it.
+const NOISE: f64 = 7e-7;
+
+/// How much larger than measured on the Ritz vector the noise may be on any other. All of it is
+/// counted as if it lay along the top singular vector, where by chance `1 / sqrt(n)` of it does.
+pub(super) const NOISE_SAFETY: f64 = 3.0;
+
+/// Where the search for the upper bound begins, relative to the lower one.
+const FIRST_WIDTH: f64 = 1e-6;
+
+/// Share of its width by which the upper bound may lie above what the witnesses prove.
+const TIGHT: f64 = 1e-3;
+
+/// What the steps so far tell.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    theta: f64,
+    residual_squared: f64,
+    /// The top of the band matrix.
+    ritz: f64,
+    /// The value: a lower bound of `sigma_1^2`, but for noise before the last pass.
+    pub(super) lambda: f64,
+    /// Noise of all steps together.
+    noise: f64,
+    n_steps: usize,
+    calm_steps: usize,
+    pub(super) converged: bool,
+}
+
+impl Progress {
+    pub(super) fn step(&mut self, theta: f64, residual_squared: f64, criteria: &Criteria) {
+        let lambda = (theta + residual_squared / theta).max(self.lambda);
+        let is_calm = lambda - self.lambda <= criteria.calm_change() * lambda;
+        self.calm_steps = if is_calm { self.calm_steps + 1 } else { 0 };
+        self.n_steps += 1;
+        self.noise = NOISE * lambda * (self.n_steps as f64).sqrt();
+        (self.theta, self.residual_squared, self.lambda) = (theta, residual_squared, lambda);
+        self.ritz = theta;
+    }
+
+    /// Takes in what the pass in double precision found.
+    pub(super) fn measure(&mut self, theta: f64, residual_squared: f64, noise: f64) {
+        self.noise = NOISE_SAFETY * noise * (self.n_steps as f64).sqrt();
+        (self.theta, self.residual_squared) = (theta, residual_squared);
+        self.lambda = theta + residual_squared / theta;
+    }
+}
+
+/// The goal of a run and what it takes to tell that it is reached.
+#[derive(Debug)]
+pub(super) struct Criteria {
+    target: Target,
+    bound: Christoffel,
+    /// What rounding in double precision may do to sigma, relative.
+    pub(super) margin: f64,
+    /// The square of the Frobenius norm, a bound whatever the start.
+    pub(super) ceiling: f64,
+}
+
+impl Criteria {
+    pub(super) fn new(shape: (usize, usize), target: Target, n_witnesses: usize) -> Self {
+        let (nrows, ncols) = shape;
+        let failure_prob = match target {
+            Target::Rtol(_) => VALUE_FAILURE_PROB,
+            Target::Width { failure_prob, .. } => failure_prob,
+        };
+        let each = failure_prob.powf(1.0 / n_witnesses as f64);
+        let bound = Christoffel::new(ncols, each, 1.0);
+        Self { target, bound, margin: rounding_margin(nrows), ceiling: f64::INFINITY }
+    }
+
+    /// A relative change of sigma squared that counts as none.
+    fn calm_change(&self) -> f64 {
+        match self.target {
+            Target::Rtol(rtol) => 2.0 * rtol / 10.0,
+            Target::Width { .. } => 0.0,
+        }
+    }
+
+    /// Whether the goal is reached; the tests are in order of their price.
+    pub(super) fn is_reached<const B: usize>(
+        &self,
+        progress: &Progress,
+        matrix: &Banded<B>,
+        witnesses: &[Witness],
+    ) -> bool {
+        match self.target {
+            Target::Rtol(rtol) => {
+                progress.calm_steps >= 2
+                    && has_small_error(progress, matrix, rtol)
+                    && self.is_within(progress, witnesses, rtol.max(VALUE_WIDTH))
+            }
+            Target::Width { width, .. } => self.is_within(progress, witnesses, width),
+        }
+    }
+
+    /// Whether `sigma_1 <= (1 + width) * sqrt(lambda)`, rounding included, but for the failure
+    /// probability.
+    fn is_within(&self, progress: &Progress, witnesses: &[Witness], width: f64) -> bool {
+        let factor = (1.0 + width) * (1.0 - self.margin) / (1.0 + self.margin);
+        let x = factor * factor * progress.lambda;
+        let noise = progress.noise();
+        let excludes = |w: &Witness| self.bound.excludes_despite(&w.matrix, x, noise);
+        self.ceiling <= x || witnesses.iter().all(excludes)
+    }
+
+    /// The upper bound on `sigma_1^2`: what every witness excludes, and hence the one that counts.
+    pub(super) fn upper(&self, progress: &Progress, witnesses: &[Witness]) -> f64 {
+        let (low, noise) = (progress.ritz.max(progress.lambda), progress.noise());
+        let excludes =
+            |x: f64| witnesses.iter().all(|w| self.bound.excludes_despite(&w.matrix, x, noise));
+        // Doubling the distance finds a bracket within a few steps of where the bound lies.
+        let mut width = FIRST_WIDTH * low;
+        while low + width < self.ceiling && !excludes(low + width) {
+            width *= 2.0;
+        }
+        if low + width >= self.ceiling {
+            return self.ceiling.max(low);
+        }
+        bisect(low + 0.5 * width, low + width, TIGHT, excludes)
+    }
+}
+
+impl Progress {
+    fn noise(&self) -> Noise {
+        Noise { size: self.noise, top: self.ritz }
+    }
+}
+
+/// Whether Kato-Temple's bound on the error of sigma is below `rtol`, given that the value belongs
+/// to the top.
+fn has_small_error<const B: usize>(progress: &Progress, matrix: &Banded<B>, rtol: f64) -> bool {
+    let Progress { theta, residual_squared, .. } = *progress;
+    let gap = residual_squared / (2.0 * rtol * theta);
+    residual_squared.sqrt() <= 2.0 * rtol * theta || matrix.count_above(theta - gap) <= 1
+}

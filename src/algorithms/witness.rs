@@ -1,0 +1,62 @@
+//! What each start vector of a block proves by itself.
+//!
+//! Every start vector runs a Lanczos process of its own, on the band matrix instead of the operator:
+//! the Krylov space of one vector lies within that of its block, so the process costs no read. It
+//! yields the scalars of the Christoffel bound (`bounds`), which holds for this vector unless it is
+//! almost orthogonal to the top singular vector. That befalls *all* of `B` independent vectors with
+//! the `B`-th power of the probability for one: a threshold of `eta^(1/B)` each is enough.
+//!
+//! Blocks in single precision carry rounding noise: `M Q = Q T + Q_next beta + F`. With `y` the top
+//! singular vector and `J` the matrix of a witness, the component `g` along the start obeys the
+//! recurrence of the bound but for `f = F' y`, and shifting the solution by `h = (x - J)^-1 f` takes
+//! the noise out: the bound holds with `|g| - |h_1|` in place of `|g|` and `1 + |h|` in place of 1.
+
+use super::banded::Banded;
+use super::tridiagonal::Tridiagonal;
+
+/// The Lanczos process of one start vector within the space of its block.
+#[derive(Debug)]
+pub(super) struct Witness {
+    vectors: Vec<Vec<f64>>,
+    pub(super) matrix: Tridiagonal,
+}
+
+impl Witness {
+    /// From the coordinates of a start vector in the first block.
+    pub(super) fn new(start: Vec<f64>) -> Self {
+        let mut start = start;
+        scale(1.0 / norm(&start), &mut start);
+        Self { vectors: vec![start], matrix: Tridiagonal::default() }
+    }
+
+    /// One step, once the band matrix has grown by a block.
+    pub(super) fn advance<const B: usize>(&mut self, matrix: &Banded<B>) {
+        let v = &self.vectors[self.vectors.len() - 1];
+        let mut z = matrix.matvec(v);
+        let alpha = dot(v, &z);
+        // Two sweeps of classical Gram-Schmidt; earlier vectors are shorter, and zero beyond.
+        for _ in 0..2 {
+            for v in &self.vectors {
+                let product = dot(v, &z);
+                v.iter().zip(&mut z).for_each(|(v, z)| *z -= product * v);
+            }
+        }
+        let beta = norm(&z);
+        self.matrix.push(alpha, beta);
+        scale(1.0 / beta.max(f64::MIN_POSITIVE), &mut z);
+        self.vectors.push(z);
+    }
+}
+
+/// Over the length of the shorter one.
+fn dot(x: &[f64], y: &[f64]) -> f64 {
+    x.iter().zip(y).map(|(x, y)| x * y).sum()
+}
+
+fn norm(x: &[f64]) -> f64 {
+    dot(x, x).sqrt()
+}
+
+fn scale(factor: f64, x: &mut [f64]) {
+    x.iter_mut().for_each(|x| *x *= factor);
+}

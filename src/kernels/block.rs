@@ -1,0 +1,165 @@
+//! The fused pass with several vectors: `T = A X` and `Z += A' (scale * T)` at one read of `A`, in
+//! single precision.
+//!
+//! By rows, a strip of rows is multiplied with `X` and, while still in a near cache, added
+//! to `Z`. By columns, for the transposed operator, a strip of columns takes both halves in the
+//! other order. Each number of `T` is summed in lanes over a tile of columns and from tile to tile
+//! by a scalar, each number of `Z` row by row; neither depends on what a tier holds in registers.
+
+use std::ops::Range;
+
+use crate::matrix::MatRef;
+use crate::scalar::Element;
+use crate::simd::{Kernel, Level, Load, Simd};
+
+use super::block_rows::{Lift, products, update};
+use super::panel::{PANEL, Panel};
+use super::rows::Strip;
+
+/// Rows of a strip at most: their products fit a small array.
+const MAX_ROWS: usize = 64;
+
+/// Rows of a strip at least, to spread the cost of reading and writing `Z`.
+const MIN_ROWS: usize = 4;
+
+/// Bytes of a strip, which is read twice and should stay in the first-level cache meanwhile.
+const NEAR: usize = 24 << 10;
+
+/// Bytes above which a matrix is worth fetching ahead of its use: closer caches need no help.
+const LARGE: usize = 4 << 20;
+
+/// How a pass multiplies the matrix by a power of two.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scaling {
+    /// What every product of a row is multiplied with; the caller has scaled `X` alike.
+    pub(crate) products: f32,
+    /// What every element is multiplied with, in two steps, when one would leave the range.
+    pub(crate) elements: Option<(f32, f32)>,
+}
+
+/// A piece of a pass over rows: `t` has an entry per row of `range`.
+pub(crate) struct BlockRows<'a, 'w, T, const B: usize> {
+    pub(crate) a: MatRef<'a, T>,
+    pub(crate) range: Range<usize>,
+    pub(crate) x: &'w [Panel<B>],
+    pub(crate) scaling: Scaling,
+    pub(crate) t: &'w mut [[f32; B]],
+    pub(crate) z: &'w mut [Panel<B>],
+}
+
+impl<T: Load<f32, 16>, const B: usize> Kernel for BlockRows<'_, '_, T, B> {
+    type Output = ();
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        match self.scaling.elements {
+            None => self.body::<S, false>(s, (1.0, 1.0)),
+            Some(factors) => self.body::<S, true>(s, factors),
+        }
+    }
+}
+
+impl<'a, T: Load<f32, 16>, const B: usize> BlockRows<'a, '_, T, B> {
+    #[inline(always)]
+    fn body<S: Simd, const SCALED: bool>(self, s: S, factors: (f32, f32)) {
+        let Self { a, range, x, scaling, t, z } = self;
+        let lift = Lift::<S, SCALED>::new(s, factors);
+        let step = strip_rows::<T>(a.ncols());
+        let fetches = a.nrows() * a.ncols() * T::SIZE > LARGE;
+        let cut = |start: usize, nrows: usize| Strip {
+            a,
+            rows: start..(start + nrows).min(range.end),
+            columns: 0..a.ncols(),
+        };
+        let mut scaled = [[0.0; B]; MAX_ROWS];
+        let mut strip = cut(range.start, step);
+        for t in t.chunks_mut(step) {
+            let next = cut(strip.rows.end, step);
+            let ahead = cut(strip.rows.end, if fetches { step } else { 0 });
+            t.fill([0.0; B]);
+            products(lift, &strip, &ahead, x, t);
+            for (y, x) in scaled.iter_mut().zip(&*t) {
+                for c in 0..B {
+                    y[c] = x[c] * scaling.products;
+                }
+            }
+            update(lift, &scaled[..t.len()], &strip, &ahead, z);
+            strip = next;
+        }
+    }
+}
+
+/// As many rows as a near cache holds, within limits.
+fn strip_rows<T: Element>(ncols: usize) -> usize {
+    (NEAR / (ncols * T::SIZE).max(1)).clamp(MIN_ROWS, MAX_ROWS) / 4 * 4
+}
+
+/// A piece of a pass over columns, the pass by rows of the transposed matrix: `x` and `z` have an
+/// entry per row of the stored matrix.
+pub(crate) struct BlockCols<'a, 'w, T, const B: usize> {
+    pub(crate) a: MatRef<'a, T>,
+    pub(crate) range: Range<usize>,
+    pub(crate) x: &'w [[f32; B]],
+    pub(crate) scaling: Scaling,
+    pub(crate) z: &'w mut [[f32; B]],
+}
+
+/// Columns of a strip that goes through a pass by columns: a function of nothing, since `z` adds up
+/// one product per strip.
+const COLUMN_STRIP: usize = 128;
+
+impl<T: Load<f32, 16>, const B: usize> Kernel for BlockCols<'_, '_, T, B> {
+    type Output = ();
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        match self.scaling.elements {
+            None => self.body::<S, false>(s, (1.0, 1.0)),
+            Some(factors) => self.body::<S, true>(s, factors),
+        }
+    }
+}
+
+impl<T: Load<f32, 16>, const B: usize> BlockCols<'_, '_, T, B> {
+    #[inline(always)]
+    fn body<S: Simd, const SCALED: bool>(self, s: S, factors: (f32, f32)) {
+        let Self { a, range, x, scaling, z } = self;
+        let lift = Lift::<S, SCALED>::new(s, factors);
+        let mut start = range.start;
+        while start < range.end {
+            let end = (start + COLUMN_STRIP).min(range.end);
+            let strip = Strip { a, rows: 0..a.nrows(), columns: start..end };
+            let next = end..end + strip.columns.len();
+            let ahead = match next.end <= range.end {
+                true => Strip { columns: next, ..strip.clone() },
+                false => strip.no_rows(),
+            };
+            let mut t = [Panel::<B>::ZERO; COLUMN_STRIP / PANEL];
+            let t = &mut t[..(end - start).div_ceil(PANEL)];
+            update(lift, x, &strip, &ahead, t);
+            for panel in &mut *t {
+                for column in &mut panel.0 {
+                    column.iter_mut().for_each(|x| *x *= scaling.products);
+                }
+            }
+            products(lift, &strip, &strip.no_rows(), t, z);
+            start = end;
+        }
+    }
+}
+
+/// `T = A V`, `Z = A' T` in single precision for `B` vectors, at one read of `A`.
+///
+/// # Panics
+/// When `v` and `z` are not panels of vectors of length `ncols`, or `t` not of length `nrows`.
+pub fn block_gram_f32<const B: usize>(
+    level: Level,
+    a: MatRef<'_, f32>,
+    v: &[Panel<B>],
+    t: &mut [[f32; B]],
+    z: &mut [Panel<B>],
+) {
+    let panels = a.ncols().div_ceil(PANEL);
+    assert_eq!((v.len(), t.len(), z.len()), (panels, a.nrows(), panels), "lengths");
+    z.fill(Panel::ZERO);
+    let scaling = Scaling { products: 1.0, elements: None };
+    level.run(BlockRows { a, range: 0..a.nrows(), x: v, scaling, t, z });
+}
