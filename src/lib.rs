@@ -22,14 +22,15 @@ mod api;
 pub mod audit;
 mod error;
 mod matrix;
+mod route;
 mod scalar;
 mod schedule;
 mod simd;
 mod solution;
 mod validate;
 
-pub use api::{Control, Entries, Goal, Method, Request, Solution};
-pub use api::{set_num_threads, solve, solve_each, spectral_norm};
+pub use api::{Control, Entries, Goal, Method, Norms, Request, Solution};
+pub use api::{norms, set_num_threads, solve, solve_each, spectral_norm};
 pub use error::Error;
 pub use matrix::{MatRef, Matrix, Storage, Store};
 pub use scalar::Element;

@@ -60,6 +60,14 @@ impl<'a, T: Element> MatRef<'a, T> {
         self.ncols
     }
 
+    /// All elements side by side, row after row, where they lie so.
+    pub(crate) fn packed(&self) -> Option<&'a [T]> {
+        match self.rows {
+            Rows::Packed(data) => Some(data),
+            Rows::Strided(_) => None,
+        }
+    }
+
     /// Row `i` as a slice of length `ncols`.
     ///
     /// # Panics
@@ -158,6 +166,26 @@ impl<'a> Matrix<'a> {
     pub fn shape(&self) -> (usize, usize) {
         let (nrows, ncols) = with_storage!(self.storage, a => (a.nrows(), a.ncols()));
         if self.transposed { (ncols, nrows) } else { (nrows, ncols) }
+    }
+
+    /// Rows and columns of the operator that algorithms work on, the longer side first, and
+    /// whether it is the transpose of the stored matrix.
+    pub(crate) fn oriented(&self) -> ((usize, usize), bool) {
+        let (nrows, ncols) = with_storage!(self.storage, a => (a.nrows(), a.ncols()));
+        let by_columns = nrows < ncols;
+        (if by_columns { (ncols, nrows) } else { (nrows, ncols) }, by_columns)
+    }
+
+    /// Whether the operator is the transpose of the caller's matrix.
+    pub(crate) fn is_turned(&self) -> bool {
+        self.oriented().1 != self.transposed
+    }
+
+    /// Rows and columns, the longer side first, and whether that is the transpose of the caller's
+    /// matrix: for methods that work on a copy, whose bits should not depend on the layout.
+    pub(crate) fn upright(&self) -> ((usize, usize), bool) {
+        let (nrows, ncols) = self.shape();
+        if nrows < ncols { ((ncols, nrows), true) } else { ((nrows, ncols), false) }
     }
 
     /// The element type's name, as NumPy spells it.

@@ -5,6 +5,8 @@
 //! shorter side's length, and cut into blocks by its shape alone. Who runs the blocks is the
 //! [`Runner`]'s affair: [`InOrder`] here, a thread pool in `schedule/`, with the same bits.
 
+pub(crate) mod gather;
+
 use std::ops::Range;
 
 use crate::error::Error;
@@ -104,7 +106,7 @@ impl<'a, R: Runner> Dense<'a, R> {
     /// Whether the operator is the transpose of the matrix that the caller handed in.
     #[must_use]
     pub fn is_transposed(&self) -> bool {
-        self.partition.by_columns != self.matrix.transposed
+        self.matrix.is_turned()
     }
 
     /// Runs one pass; with `survey`, gathers the moments of the entries as well.
@@ -214,13 +216,10 @@ const BLOCKS: usize = 32;
 
 impl Partition {
     fn of(matrix: &Matrix<'_>) -> Self {
-        let (stored_rows, stored_cols) = with_storage!(matrix.storage, a => (a.nrows(), a.ncols()));
-        let by_columns = stored_rows < stored_cols;
-        let (nrows, ncols) =
-            if by_columns { (stored_cols, stored_rows) } else { (stored_rows, stored_cols) };
+        let ((nrows, ncols), by_columns) = matrix.oriented();
         let len = nrows * ncols;
         let nblocks = (len / BLOCK_LEN).clamp(1, BLOCKS + len / (64 * BLOCK_LEN));
-        let step = if by_columns { strip_columns(stored_rows) } else { 4 };
+        let step = if by_columns { strip_columns(ncols) } else { 4 };
         let block_rows = nrows.div_ceil(nblocks).next_multiple_of(step).max(step);
         Self { by_columns, nrows, ncols, block_rows }
     }

@@ -6,13 +6,16 @@
 
 use std::time::{Duration, Instant};
 
+use crate::algorithms::direct::{self, Eight, Raw, Wanted};
 use crate::algorithms::lanczos::{self, Found, Outcome, Settings};
 use crate::algorithms::stopping::Target;
 use crate::api::{Goal, Request};
 use crate::error::Error;
 use crate::kernels::matvec::{matvec, rmatvec};
 use crate::matrix::{Matrix, with_storage};
+use crate::operator::gather::{fill_lane, survey, widened};
 use crate::operator::{Dense, Runner};
+use crate::route::{Route, route, shape};
 use crate::scalar::{Element, ldexp};
 use crate::simd::Level;
 
@@ -22,6 +25,8 @@ use crate::simd::Level;
 pub enum Method {
     /// The answer needs no arithmetic: an empty, zero or non-finite matrix.
     Trivial,
+    /// The Gram matrix and its tridiagonal form, for a small matrix.
+    Direct,
     /// Fused Lanczos.
     Lanczos,
 }
@@ -66,8 +71,83 @@ pub struct Solution {
     pub elapsed: Duration,
 }
 
-/// Solves one matrix.
-pub(crate) fn solve_one<R: Runner>(
+/// Where results go.
+pub(crate) struct Sink<'a> {
+    /// Takes a solution, and may refuse it.
+    pub(crate) solution: &'a dyn Fn(usize, Solution) -> Result<(), Error>,
+    /// Takes the norm alone of a finite matrix, where no more is wanted.
+    pub(crate) sigma: Option<&'a dyn Fn(usize, f64)>,
+}
+
+/// Solves the matrices at `indices`, which share one route.
+pub(crate) fn solve_unit<R: Runner>(
+    matrices: &[Matrix<'_>],
+    indices: &[usize],
+    request: &Request<'_>,
+    level: Level,
+    runner: R,
+    sink: &Sink<'_>,
+) -> Result<(), Error> {
+    let Some(&first) = indices.first() else { return Ok(()) };
+    let matrix = &matrices[first];
+    let wanted = Wanted { second: request.second || request.vectors, vectors: request.vectors };
+    let solution = match route(matrix) {
+        Route::Nothing => Solution::trivial(matrix, 0.0, request.vectors),
+        Route::Eight => return eights(matrices, indices, wanted, level, sink),
+        Route::One => one(matrix, wanted, level),
+        Route::Lanczos => {
+            let v0 = request.v0.map(|v0| v0[first]);
+            iterate(matrix, v0, request, level, runner)?
+        }
+    };
+    (sink.solution)(first, solution)
+}
+
+/// Solves small matrices of one shape, eight at a time.
+fn eights(
+    matrices: &[Matrix<'_>],
+    indices: &[usize],
+    wanted: Wanted,
+    level: Level,
+    sink: &Sink<'_>,
+) -> Result<(), Error> {
+    let mut eight = Eight::new(level, shape(&matrices[indices[0]]));
+    for indices in indices.chunks(8) {
+        let begin = sink.sigma.is_none().then(Instant::now);
+        for (lane, &i) in indices.iter().enumerate() {
+            fill_lane(&matrices[i], lane, eight.entries_mut());
+        }
+        eight.solve();
+        if let Some(sigma) = sink.sigma {
+            let mut all = indices.iter().enumerate();
+            if all.all(|(lane, &i)| eight.sigma(lane).map(|x| sigma(i, x)).is_some()) {
+                continue;
+            }
+        }
+        let elapsed = begin.map_or(Duration::ZERO, |begin| begin.elapsed() / indices.len() as u32);
+        for (&i, outcome) in indices.iter().zip(eight.outcomes(indices.len(), wanted)) {
+            let mut solution =
+                Solution::from_outcome(&matrices[i], outcome, wanted, Method::Direct);
+            solution.elapsed = elapsed;
+            (sink.solution)(i, solution)?;
+        }
+    }
+    Ok(())
+}
+
+/// Solves one small matrix.
+fn one(matrix: &Matrix<'_>, wanted: Wanted, level: Level) -> Solution {
+    let begin = Instant::now();
+    let (max_abs, sum_of_squares) = survey(level, matrix);
+    let raw = Raw { max_abs, sum_of_squares };
+    let copy = widened(level, matrix, raw.factors());
+    let outcome = direct::one(level, &copy, raw, 1, wanted);
+    let solution = Solution::from_outcome(matrix, outcome, wanted, Method::Direct);
+    Solution { elapsed: begin.elapsed(), ..solution }
+}
+
+/// Solves one matrix by iteration.
+fn iterate<R: Runner>(
     matrix: &Matrix<'_>,
     v0: Option<&[f64]>,
     request: &Request<'_>,
@@ -75,12 +155,8 @@ pub(crate) fn solve_one<R: Runner>(
     runner: R,
 ) -> Result<Solution, Error> {
     let begin = Instant::now();
-    if matrix.is_empty() {
-        return Ok(Solution::trivial(matrix, 0.0, request.vectors));
-    }
     let mut op = Dense::new(*matrix, level, runner);
-    let turned = op.is_transposed();
-    let turned_v0 = v0.filter(|_| turned).map(|v0| product(matrix, v0, level));
+    let turned_v0 = v0.filter(|_| op.is_transposed()).map(|v0| product(matrix, v0, level));
     let settings = Settings {
         level,
         target: target(matrix, request.goal),
@@ -90,7 +166,8 @@ pub(crate) fn solve_one<R: Runner>(
         vectors: request.vectors,
     };
     let outcome = lanczos::run(&mut op, settings)?;
-    let solution = Solution::from_outcome(matrix, outcome, turned, request.vectors);
+    let wanted = Wanted { second: true, vectors: request.vectors };
+    let solution = Solution::from_outcome(matrix, outcome, wanted, Method::Lanczos);
     Ok(Solution { elapsed: begin.elapsed(), ..solution })
 }
 
@@ -113,11 +190,11 @@ fn product(matrix: &Matrix<'_>, x: &[f64], level: Level) -> Vec<f64> {
 }
 
 impl Solution {
-    fn from_outcome(matrix: &Matrix<'_>, outcome: Outcome, turned: bool, vectors: bool) -> Self {
+    fn from_outcome(matrix: &Matrix<'_>, outcome: Outcome, wanted: Wanted, method: Method) -> Self {
         let Outcome { entries, n_passes, found } = outcome;
         let exponent = entries.exponent;
         let Some(found) = found else {
-            let mut solution = Self::trivial(matrix, degenerate_sigma(&entries), vectors);
+            let mut solution = Self::trivial(matrix, degenerate_sigma(&entries), wanted.vectors);
             solution.n_passes = n_passes;
             return solution;
         };
@@ -136,9 +213,13 @@ impl Solution {
             residual: f64::NAN,
             n_passes,
             converged: found.converged,
-            method: Method::Lanczos,
+            method,
             entries,
             elapsed: Duration::ZERO,
+        };
+        let turned = match method {
+            Method::Direct => matrix.upright().1,
+            _ => matrix.is_turned(),
         };
         solution.take_vectors(found, turned);
         solution

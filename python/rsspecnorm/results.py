@@ -45,7 +45,8 @@ class LeadingTriplet(NamedTuple):
     converged: Bools
     """Whether the tolerance was reached."""
     method: Names
-    """How sigma was found: ``"lanczos"``, or ``"trivial"`` where no arithmetic was needed."""
+    """How sigma was found: ``"direct"`` for a small matrix, ``"lanczos"``, or ``"trivial"`` where
+    no arithmetic was needed."""
 
 
 class SpectralBounds(NamedTuple):

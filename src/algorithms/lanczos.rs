@@ -78,6 +78,18 @@ pub(crate) struct Vectors {
     pub(crate) residual: f64,
 }
 
+impl Vectors {
+    /// From the unit vector `right` and its pass `t = B right`, `z = B' t`, which it uses up.
+    pub(crate) fn from_pass(level: Level, right: Vec<f64>, t: &[f64], z: &mut [f64]) -> Self {
+        let sigma = dot(level, t, t).sqrt();
+        let left = t.iter().map(|x| x / sigma).collect();
+        z.iter_mut().for_each(|x| *x /= sigma);
+        axpy(level, -sigma, &right, z);
+        let residual = dot(level, z, z).sqrt() / sigma;
+        Self { left, right, residual }
+    }
+}
+
 /// The end of a run: `found` is `None` for a zero or non-finite matrix.
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -241,11 +253,6 @@ impl<'a, 's, O: LinearOperator> Process<'a, 's, O> {
         right.iter_mut().for_each(|x| *x /= norm);
         self.n_passes += 1;
         self.op.gram_matvec(&right, &mut self.t, &mut self.z)?;
-        let sigma = dot(level, &self.t, &self.t).sqrt();
-        let left: Vec<f64> = self.t.iter().map(|x| x / sigma).collect();
-        self.z.iter_mut().for_each(|x| *x /= sigma);
-        axpy(level, -sigma, &right, &mut self.z);
-        let residual = dot(level, &self.z, &self.z).sqrt() / sigma;
-        Ok(Vectors { left, right, residual })
+        Ok(Vectors::from_pass(level, right, &self.t, &mut self.z))
     }
 }

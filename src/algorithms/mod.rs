@@ -5,6 +5,7 @@
 
 pub(crate) mod basis;
 pub(crate) mod bounds;
+pub(crate) mod direct;
 pub(crate) mod lanczos;
 pub(crate) mod start;
 pub(crate) mod stopping;

@@ -125,6 +125,6 @@ fn kato_temple(state: &State, matrix: &Tridiagonal) -> f64 {
 }
 
 /// What rounding may do to sigma, relative: a few units per square root of the length summed.
-fn rounding_margin(n: usize) -> f64 {
+pub(crate) fn rounding_margin(n: usize) -> f64 {
     f64::EPSILON * (8.0 + 2.0 * (n as f64).sqrt())
 }

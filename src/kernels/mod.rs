@@ -2,12 +2,16 @@
 //!
 //! Every kernel takes the tier ([`Level`](crate::Level)) first and returns the same bits on each.
 //! The matrix operations are built from two primitives of `rows`: dot products of several rows
-//! with one vector, and the update of one vector by several rows.
+//! with one vector, and the update of one vector by several rows. Matrices small enough to be solved
+//! at one go have kernels of their own: `eight` takes eight of them at a time, one per lane, and
+//! `symmetric` reduces one.
 
+pub(crate) mod eight;
 pub(crate) mod fused;
 pub(crate) mod matvec;
 pub(crate) mod reduce;
 mod rows;
+pub(crate) mod symmetric;
 pub(crate) mod vector;
 
 pub use fused::gram_matvec_f32;
