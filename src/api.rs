@@ -47,7 +47,8 @@ pub struct Request<'a> {
     pub second: bool,
     /// Whether a NaN or an infinity is an error instead of a NaN or infinite result.
     pub check_finite: bool,
-    /// Starting right vectors, one per matrix, or none at all.
+    /// Starting right vectors, one per matrix, or none at all; for a complex matrix the real and
+    /// imaginary part of each component side by side.
     pub v0: Option<&'a [&'a [f64]]>,
 }
 

@@ -20,6 +20,7 @@ pub mod operator;
 mod algorithms;
 mod api;
 pub mod audit;
+mod complex;
 mod error;
 mod matrix;
 mod route;

@@ -5,6 +5,7 @@
 //! shorter side's length, and cut into blocks by its shape alone. Who runs the blocks is the
 //! [`Runner`]'s affair: [`InOrder`] here, a thread pool in `schedule/`, with the same bits.
 
+pub(crate) mod complex;
 pub(crate) mod gather;
 
 use std::ops::Range;
@@ -17,10 +18,15 @@ use crate::matrix::{MatRef, Matrix, with_storage};
 use crate::scalar::power_of_two;
 use crate::simd::{Aligned, LANES, Level, Load};
 
-/// A real matrix `B` with at least as many rows as columns, known by its products.
+/// A matrix `B` with at least as many rows as columns, known by its products.
 pub trait LinearOperator {
-    /// Rows and columns.
+    /// Rows and columns, in real numbers.
     fn shape(&self) -> (usize, usize);
+
+    /// Whether vectors are complex: pairs of real and imaginary parts, side by side.
+    fn is_complex(&self) -> bool {
+        false
+    }
 
     /// `t = B v` and `z = B' t`.
     ///
@@ -90,7 +96,10 @@ impl<'a, R: Runner> Dense<'a, R> {
     /// Lays out a matrix.
     #[must_use]
     pub fn new(matrix: Matrix<'a>, level: Level, runner: R) -> Self {
-        let partition = Partition::of(&matrix);
+        Self::cut(matrix, Partition::of(&matrix), level, runner)
+    }
+
+    fn cut(matrix: Matrix<'a>, partition: Partition, level: Level, runner: R) -> Self {
         let n = partition.ncols;
         Self {
             matrix,
@@ -217,6 +226,10 @@ const BLOCKS: usize = 32;
 impl Partition {
     fn of(matrix: &Matrix<'_>) -> Self {
         let ((nrows, ncols), by_columns) = matrix.oriented();
+        Self::new(nrows, ncols, by_columns)
+    }
+
+    fn new(nrows: usize, ncols: usize, by_columns: bool) -> Self {
         let len = nrows * ncols;
         let nblocks = (len / BLOCK_LEN).clamp(1, BLOCKS + len / (64 * BLOCK_LEN));
         let step = if by_columns { strip_columns(ncols) } else { 4 };

@@ -50,10 +50,11 @@ pub(crate) fn route(matrix: &Matrix<'_>) -> Route {
     }
 }
 
-/// The size of a matrix as the direct method sees it.
+/// The size of a matrix as the direct method sees it: twice as large for a complex one.
 pub(crate) fn shape(matrix: &Matrix<'_>) -> Shape {
     let ((nrows, ncols), _) = matrix.upright();
-    Shape { nrows, ncols, copies: 1 }
+    let copies = matrix.parts();
+    Shape { nrows: copies * nrows, ncols: copies * ncols, copies }
 }
 
 /// The units of work of one call.
@@ -102,7 +103,7 @@ fn key(matrix: &Matrix<'_>) -> u64 {
     if route(matrix) != Route::Eight {
         return ALONE;
     }
-    let Shape { nrows, ncols, .. } = shape(matrix);
+    let Shape { nrows, ncols, copies } = shape(matrix);
     let kind = match matrix.storage {
         Storage::F16(_) => 1,
         Storage::Bf16(_) => 2,
@@ -110,5 +111,5 @@ fn key(matrix: &Matrix<'_>) -> u64 {
         Storage::F64(_) => 4,
     };
     // Neither side is longer than EIGHT_LEN.
-    (kind << 32) + ((nrows << 16) + ncols) as u64
+    (kind << 40) + ((copies << 32) + (nrows << 16) + ncols) as u64
 }

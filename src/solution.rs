@@ -10,9 +10,10 @@ use crate::algorithms::direct::{self, Eight, Raw, Wanted};
 use crate::algorithms::lanczos::{self, Found, Outcome, Settings};
 use crate::algorithms::stopping::Target;
 use crate::api::{Goal, Request};
+use crate::complex;
 use crate::error::Error;
 use crate::kernels::matvec::{matvec, rmatvec};
-use crate::matrix::{Matrix, with_storage};
+use crate::matrix::{MatRef, Matrix, with_storage};
 use crate::operator::gather::{fill_lane, survey, widened};
 use crate::operator::{Dense, Runner};
 use crate::route::{Route, route, shape};
@@ -47,7 +48,8 @@ pub struct Entries {
 pub struct Solution {
     /// The largest singular value (sigma, never its square).
     pub sigma: f64,
-    /// Left unit vector, of length `nrows`; empty unless asked for.
+    /// Left unit vector, of length `nrows`; empty unless asked for. Vectors of a complex matrix hold
+    /// the real and imaginary part of each component side by side.
     pub u: Vec<f64>,
     /// Right unit vector, of length `ncols`; empty unless asked for.
     pub v: Vec<f64>,
@@ -141,7 +143,7 @@ fn one(matrix: &Matrix<'_>, wanted: Wanted, level: Level) -> Solution {
     let (max_abs, sum_of_squares) = survey(level, matrix);
     let raw = Raw { max_abs, sum_of_squares };
     let copy = widened(level, matrix, raw.factors());
-    let outcome = direct::one(level, &copy, raw, 1, wanted);
+    let outcome = direct::one(level, &copy, raw, matrix.parts(), wanted);
     let solution = Solution::from_outcome(matrix, outcome, wanted, Method::Direct);
     Solution { elapsed: begin.elapsed(), ..solution }
 }
@@ -155,17 +157,22 @@ fn iterate<R: Runner>(
     runner: R,
 ) -> Result<Solution, Error> {
     let begin = Instant::now();
-    let mut op = Dense::new(*matrix, level, runner);
-    let turned_v0 = v0.filter(|_| op.is_transposed()).map(|v0| product(matrix, v0, level));
     let settings = Settings {
         level,
         target: target(matrix, request.goal),
         maxiter: request.maxiter,
         seed: request.seed,
-        v0: turned_v0.as_deref().or(v0),
+        v0,
         vectors: request.vectors,
     };
-    let outcome = lanczos::run(&mut op, settings)?;
+    let outcome = match matrix.complex {
+        true => complex::iterate(matrix, settings, runner)?,
+        false => {
+            let mut op = Dense::new(*matrix, level, runner);
+            let turned = v0.filter(|_| op.is_transposed()).map(|v0| product(matrix, v0, level));
+            lanczos::run(&mut op, Settings { v0: turned.as_deref().or(v0), ..settings })?
+        }
+    };
     let wanted = Wanted { second: true, vectors: request.vectors };
     let solution = Solution::from_outcome(matrix, outcome, wanted, Method::Lanczos);
     Ok(Solution { elapsed: begin.elapsed(), ..solution })
@@ -190,7 +197,15 @@ fn product(matrix: &Matrix<'_>, x: &[f64], level: Level) -> Vec<f64> {
 }
 
 impl Solution {
-    fn from_outcome(matrix: &Matrix<'_>, outcome: Outcome, wanted: Wanted, method: Method) -> Self {
+    fn from_outcome(
+        matrix: &Matrix<'_>,
+        mut outcome: Outcome,
+        wanted: Wanted,
+        method: Method,
+    ) -> Self {
+        if matrix.complex && method == Method::Direct {
+            complex::pair_up(&mut outcome);
+        }
         let Outcome { entries, n_passes, found } = outcome;
         let exponent = entries.exponent;
         let Some(found) = found else {
@@ -199,7 +214,10 @@ impl Solution {
             return solution;
         };
         let entries = Entries {
-            max_abs: ldexp(entries.max_abs, exponent),
+            max_abs: match matrix.complex {
+                true => complex::largest_modulus(matrix),
+                false => ldexp(entries.max_abs, exponent),
+            },
             fro: ldexp(entries.sum_of_squares.sqrt(), exponent),
             n_nonfinite: 0,
         };
@@ -218,8 +236,8 @@ impl Solution {
             elapsed: Duration::ZERO,
         };
         let turned = match method {
-            Method::Direct => matrix.upright().1,
-            _ => matrix.is_turned(),
+            Method::Lanczos if !matrix.complex => matrix.is_turned(),
+            _ => matrix.upright().1,
         };
         solution.take_vectors(found, turned);
         solution
@@ -244,8 +262,8 @@ impl Solution {
         let unit = |n: usize| if vectors { first_axis(n, sigma) } else { Vec::new() };
         Self {
             sigma,
-            u: unit(nrows),
-            v: unit(ncols),
+            u: unit(matrix.parts() * nrows),
+            v: unit(matrix.parts() * ncols),
             second: if sigma == 0.0 { 0.0 } else { f64::NAN },
             lower: sigma,
             upper: sigma,
@@ -283,17 +301,20 @@ fn degenerate_sigma(entries: &lanczos::Entries) -> f64 {
 
 /// Counts what is not finite, entry by entry: the slow path of matrices that are broken anyway.
 fn scan(matrix: &Matrix<'_>) -> Entries {
-    fn rows<T: Element>(a: crate::matrix::MatRef<'_, T>) -> Entries {
+    fn rows<T: Element>(a: MatRef<'_, T>, parts: usize) -> Entries {
         let mut entries = ZERO_ENTRIES;
-        for x in (0..a.nrows()).flat_map(|i| a.row(i)).map(|x| x.to_f64()) {
-            entries.fro += x * x;
-            match x.is_finite() {
-                true => entries.max_abs = entries.max_abs.max(x.abs()),
+        for x in (0..a.nrows()).flat_map(|i| a.row(i).chunks_exact(parts)) {
+            entries.fro += x.iter().map(|x| x.to_f64() * x.to_f64()).sum::<f64>();
+            let largest = x.iter().fold(0.0_f64, |m, x| m.max(x.to_f64().abs()));
+            match x.iter().all(|x| x.to_f64().is_finite()) {
+                true => entries.max_abs = entries.max_abs.max(largest),
                 false => entries.n_nonfinite += 1,
             }
         }
         entries.fro = entries.fro.sqrt();
         entries
     }
-    with_storage!(matrix.storage, a => rows(a))
+    let entries = with_storage!(matrix.storage, a => rows(a, matrix.parts()));
+    let modulus = matrix.complex.then(|| complex::largest_modulus(matrix));
+    Entries { max_abs: modulus.unwrap_or(entries.max_abs), ..entries }
 }

@@ -3,6 +3,8 @@
 //! A copy is the caller's matrix or, where that is wide, its transpose, whatever the layout. Narrow
 //! elements are widened, exactly.
 
+use std::ops::Neg;
+
 use crate::kernels::eight::Entry;
 use crate::kernels::symmetric::{Padded, widen};
 use crate::matrix::{MatRef, Matrix, with_storage};
@@ -13,8 +15,36 @@ use super::moments;
 
 /// Copies a matrix into one lane of `entries`.
 pub(crate) fn fill_lane(matrix: &Matrix<'_>, lane: usize, entries: &mut [Entry]) {
-    let by_columns = matrix.upright().1 != matrix.transposed;
-    with_storage!(matrix.storage, a => interleave(a, by_columns, lane, entries));
+    let ((nrows, ncols), turned) = matrix.upright();
+    if matrix.complex {
+        let ncols = 2 * ncols;
+        return with_storage!(matrix.storage, a => {
+            embed(a, nrows, turned, matrix.transposed, |i, j, x| entries[i * ncols + j][lane] = x);
+        });
+    }
+    with_storage!(matrix.storage, a => interleave(a, turned != matrix.transposed, lane, entries));
+}
+
+/// Visits the entries of `[[Re, -Im], [Im, Re]]`, which has every singular value of the caller's
+/// matrix twice, or of its adjoint where it is `turned`. `nrows` are the rows of each block.
+fn embed<T: Element>(
+    a: MatRef<'_, T>,
+    nrows: usize,
+    turned: bool,
+    transposed: bool,
+    mut place: impl FnMut(usize, usize, f64),
+) {
+    let ncols = a.nrows() * a.ncols() / 2 / nrows;
+    for r in 0..a.nrows() {
+        for (c, [re, im]) in a.row(r).as_chunks::<2>().0.iter().enumerate() {
+            let (i, j) = if turned != transposed { (c, r) } else { (r, c) };
+            let (re, im) = (re.to_f64(), if turned { -im.to_f64() } else { im.to_f64() });
+            place(i, j, re);
+            place(i, ncols + j, -im);
+            place(nrows + i, j, im);
+            place(nrows + i, ncols + j, re);
+        }
+    }
 }
 
 fn interleave<T: Element>(a: MatRef<'_, T>, by_columns: bool, lane: usize, entries: &mut [Entry]) {
@@ -41,9 +71,31 @@ pub(crate) fn survey(level: Level, matrix: &Matrix<'_>) -> (f64, f64) {
     (moments.max_abs, moments.sum_of_squares)
 }
 
+/// The adjoint of the stored rows of a complex matrix, packed.
+pub(crate) fn adjoint<T: Element + Neg<Output = T>>(a: MatRef<'_, T>) -> Vec<T> {
+    let (nrows, ncols) = (a.nrows(), a.ncols() / 2);
+    let mut out = Vec::with_capacity(nrows * a.ncols());
+    for c in 0..ncols {
+        for r in 0..nrows {
+            let pair = &a.row(r)[2 * c..2 * c + 2];
+            out.extend([pair[0], -pair[1]]);
+        }
+    }
+    out
+}
+
 /// A copy of a matrix, each element multiplied by both factors, one after the other.
 pub(crate) fn widened(level: Level, matrix: &Matrix<'_>, factors: (f64, f64)) -> Padded {
     let ((nrows, ncols), turned) = matrix.upright();
+    if matrix.complex {
+        let mut copy = Padded::zeros(2 * nrows, 2 * ncols);
+        with_storage!(matrix.storage, a => {
+            embed(a, nrows, turned, matrix.transposed, |i, j, x| {
+                copy.row_mut(i)[j] = x * factors.0 * factors.1;
+            });
+        });
+        return copy;
+    }
     let by_columns = turned != matrix.transposed;
     let mut copy = Padded::zeros(nrows, ncols);
     with_storage!(matrix.storage, a => copy_rows(level, a, by_columns, factors, &mut copy));
