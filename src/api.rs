@@ -3,15 +3,17 @@
 //! One engine serves every call: [`solve_each`] takes matrices and a [`Request`] and hands back a
 //! [`Solution`] per matrix, in whatever order they finish. The other functions are short forms.
 
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use ndarray::ArrayView2;
 
 use crate::error::Error;
 use crate::matrix::{Matrix, Store};
+use crate::route::Units;
 use crate::schedule;
 use crate::simd::Level;
-use crate::solution::solve_one;
+use crate::solution::{Sink, solve_unit};
 use crate::validate;
 
 pub use crate::solution::{Entries, Method, Solution};
@@ -41,9 +43,12 @@ pub struct Request<'a> {
     pub seed: u64,
     /// Whether `u`, `v` and `residual` are wanted (one more pass).
     pub vectors: bool,
+    /// Whether `second` is wanted where it costs work of its own; it comes with the vectors anyway.
+    pub second: bool,
     /// Whether a NaN or an infinity is an error instead of a NaN or infinite result.
     pub check_finite: bool,
-    /// Starting right vectors, one per matrix, or none at all.
+    /// Starting right vectors, one per matrix, or none at all; for a complex matrix the real and
+    /// imaginary part of each component side by side.
     pub v0: Option<&'a [&'a [f64]]>,
 }
 
@@ -54,6 +59,7 @@ impl Default for Request<'_> {
             maxiter: 300,
             seed: 0,
             vectors: false,
+            second: true,
             check_finite: false,
             v0: None,
         }
@@ -82,18 +88,32 @@ pub fn solve_each(
     control: Control<'_>,
     done: &(dyn Fn(usize, Solution) + Sync),
 ) -> Result<(), Error> {
+    run(matrices, request, control, None, done)
+}
+
+/// The engine of every call; `sigma` takes the norms of finite matrices that need no [`Solution`].
+fn run(
+    matrices: &[Matrix<'_>],
+    request: &Request<'_>,
+    control: Control<'_>,
+    sigma: Option<&(dyn Fn(usize, f64) + Sync)>,
+    done: &(dyn Fn(usize, Solution) + Sync),
+) -> Result<(), Error> {
     validate::request(matrices, request)?;
     validate::num_threads(control.num_threads)?;
     let level = Level::current()?;
-    let sizes: Vec<usize> = matrices.iter().map(Matrix::len).collect();
-    schedule::run(&sizes, control.num_threads, control.interrupted, &|i, runner| {
-        let v0 = request.v0.map(|v0| v0[i]);
-        let solution = solve_one(&matrices[i], v0, request, level, runner)?;
+    let units = Units::of(matrices);
+    let sizes = units.sizes(matrices);
+    let solution = |i: usize, solution: Solution| {
         if request.check_finite && solution.entries.n_nonfinite > 0 {
             return Err(Error::NonFinite { index: i });
         }
         done(i, solution);
         Ok(())
+    };
+    schedule::run(&sizes, control.num_threads, control.interrupted, &|i, runner| {
+        let sink = Sink { solution: &solution, sigma: sigma.map(|f| f as &dyn Fn(usize, f64)) };
+        solve_unit(matrices, units.unit(i), request, level, runner, &sink)
     })
 }
 
@@ -125,6 +145,54 @@ pub fn solve(
         let _ = solutions[i].set(solution);
     })?;
     Ok(solutions.into_iter().filter_map(OnceLock::into_inner).collect())
+}
+
+/// What [`norms`] returns: numbers alone, at eight bytes a matrix.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Norms {
+    /// The largest singular value of each matrix.
+    pub sigma: Vec<f64>,
+    /// The matrices that missed the goal: index, lower and upper end of the interval reached.
+    pub missed: Vec<(usize, f64, f64)>,
+}
+
+/// The largest singular value of every matrix, in order: the short form of [`solve`] for batches
+/// so large that a [`Solution`] for each would take longer than its norm.
+///
+/// # Errors
+/// As [`solve_each`].
+///
+/// ```
+/// use rsspecnorm::{Control, Matrix, Request, norms};
+///
+/// let stack: Vec<f64> = (0..900_000).map(f64::from).collect();
+/// let matrices: Option<Vec<Matrix>> =
+///     stack.chunks(9).map(|a| Matrix::from_slice(a, 3, 3)).collect();
+/// let norms = norms(&matrices.unwrap(), &Request::default(), Control::default())?;
+/// assert_eq!(norms.sigma.len(), 100_000);
+/// assert!(norms.missed.is_empty());
+/// # Ok::<(), rsspecnorm::Error>(())
+/// ```
+pub fn norms(
+    matrices: &[Matrix<'_>],
+    request: &Request<'_>,
+    control: Control<'_>,
+) -> Result<Norms, Error> {
+    let sigma: Vec<AtomicU64> = matrices.iter().map(|_| AtomicU64::new(0)).collect();
+    let missed = Mutex::new(Vec::new());
+    let request = Request { vectors: false, second: false, ..*request };
+    let store = |i: usize, x: f64| sigma[i].store(x.to_bits(), Ordering::Relaxed);
+    run(matrices, &request, control, Some(&store), &|i, solution| {
+        store(i, solution.sigma);
+        if !solution.converged {
+            let mut missed = missed.lock().unwrap_or_else(PoisonError::into_inner);
+            missed.push((i, solution.lower, solution.upper));
+        }
+    })?;
+    let mut missed = missed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    missed.sort_by_key(|missed| missed.0);
+    let sigma = sigma.into_iter().map(|bits| f64::from_bits(bits.into_inner())).collect();
+    Ok(Norms { sigma, missed })
 }
 
 /// The largest singular value of a matrix, to the default relative error.

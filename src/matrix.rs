@@ -2,10 +2,13 @@
 //!
 //! [`MatRef`] is what kernels read: rows that are contiguous slices. [`Matrix`] is what the public
 //! face passes around: a `MatRef` of any element type, with a flag that says whether the caller's
-//! matrix is the transpose of the stored one (Fortran order). No maths lives here.
+//! matrix is the transpose of the stored one (Fortran order). A complex matrix is stored as its real
+//! and imaginary parts side by side, twice as many columns. No maths lives here.
 
+use bytemuck::Pod;
 use half::{bf16, f16};
 use ndarray::{ArrayView2, Axis};
+use num_complex::Complex;
 
 use crate::scalar::Element;
 
@@ -60,6 +63,14 @@ impl<'a, T: Element> MatRef<'a, T> {
         self.ncols
     }
 
+    /// All elements side by side, row after row, where they lie so.
+    pub(crate) fn packed(&self) -> Option<&'a [T]> {
+        match self.rows {
+            Rows::Packed(data) => Some(data),
+            Rows::Strided(_) => None,
+        }
+    }
+
     /// Row `i` as a slice of length `ncols`.
     ///
     /// # Panics
@@ -93,6 +104,8 @@ pub struct Matrix<'a> {
     pub(crate) storage: Storage<'a>,
     /// Whether the caller's matrix is the transpose of the stored one.
     pub(crate) transposed: bool,
+    /// Whether stored elements are pairs, a real and an imaginary part, side by side in a row.
+    pub(crate) complex: bool,
 }
 
 /// The element types a [`Matrix`] may be stored in.
@@ -140,24 +153,97 @@ impl<'a> Matrix<'a> {
     #[must_use]
     pub fn from_view<T: Store>(view: ArrayView2<'a, T>) -> Option<Self> {
         if let Some(a) = MatRef::from_view(view) {
-            return Some(Self { storage: T::store(a), transposed: false });
+            return Some(Self { storage: T::store(a), transposed: false, complex: false });
         }
         let a = MatRef::from_view(view.reversed_axes())?;
-        Some(Self { storage: T::store(a), transposed: true })
+        Some(Self { storage: T::store(a), transposed: true, complex: false })
     }
 
     /// Borrows packed row-major elements; `None` when the length does not fit the shape.
     #[must_use]
     pub fn from_slice<T: Store>(data: &'a [T], nrows: usize, ncols: usize) -> Option<Self> {
         let a = MatRef::from_slice(data, nrows, ncols)?;
-        Some(Self { storage: T::store(a), transposed: false })
+        Some(Self { storage: T::store(a), transposed: false, complex: false })
+    }
+
+    /// Borrows a complex view without a copy; `None` when its elements, or those of its transpose,
+    /// are not packed row-major.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use num_complex::Complex;
+    /// use rsspecnorm::Matrix;
+    ///
+    /// let a = array![[Complex::new(3.0, 4.0), Complex::new(0.0, 1.0)]];
+    /// assert_eq!(Matrix::from_complex(a.view()).unwrap().shape(), (1, 2));
+    /// assert_eq!(Matrix::from_complex(a.t()).unwrap().dtype(), "complex128");
+    /// ```
+    #[must_use]
+    pub fn from_complex<T: Store + Pod>(view: ArrayView2<'a, Complex<T>>) -> Option<Self> {
+        let (nrows, ncols) = view.dim();
+        let transposed = view.to_slice().is_none();
+        let (data, stored) = match view.to_slice() {
+            Some(data) => (data, (nrows, ncols)),
+            None => (view.reversed_axes().to_slice()?, (ncols, nrows)),
+        };
+        let parts = bytemuck::cast_slice::<Complex<T>, T>(data);
+        let matrix = Self::from_slice(parts, stored.0, 2 * stored.1)?.paired()?;
+        Some(Self { transposed, ..matrix })
+    }
+
+    /// Takes the elements of each row as pairs, real and imaginary parts of complex numbers;
+    /// `None` for rows of odd length, and for columns.
+    ///
+    /// ```
+    /// use rsspecnorm::Matrix;
+    ///
+    /// let a = Matrix::from_slice(&[3.0, 4.0, 0.0, 1.0], 1, 4).unwrap().paired().unwrap();
+    /// assert_eq!(a.shape(), (1, 2));
+    /// ```
+    #[must_use]
+    pub fn paired(self) -> Option<Self> {
+        let ncols = with_storage!(self.storage, a => a.ncols());
+        let is_rows = !self.complex && !self.transposed && ncols.is_multiple_of(2);
+        is_rows.then_some(Self { complex: true, ..self })
+    }
+
+    /// Whether the elements are complex numbers.
+    #[must_use]
+    pub fn is_complex(&self) -> bool {
+        self.complex
+    }
+
+    /// Real numbers that make up one element.
+    pub(crate) fn parts(&self) -> usize {
+        if self.complex { 2 } else { 1 }
     }
 
     /// Rows and columns as the caller sees them.
     #[must_use]
     pub fn shape(&self) -> (usize, usize) {
         let (nrows, ncols) = with_storage!(self.storage, a => (a.nrows(), a.ncols()));
+        let ncols = ncols / self.parts();
         if self.transposed { (ncols, nrows) } else { (nrows, ncols) }
+    }
+
+    /// Rows and columns of the operator that algorithms work on, the longer side first, and
+    /// whether it is the transpose of the stored matrix.
+    pub(crate) fn oriented(&self) -> ((usize, usize), bool) {
+        let (nrows, ncols) = with_storage!(self.storage, a => (a.nrows(), a.ncols()));
+        let by_columns = nrows < ncols;
+        (if by_columns { (ncols, nrows) } else { (nrows, ncols) }, by_columns)
+    }
+
+    /// Whether the operator is the transpose of the caller's matrix.
+    pub(crate) fn is_turned(&self) -> bool {
+        self.oriented().1 != self.transposed
+    }
+
+    /// Rows and columns, the longer side first, and whether that is the transpose of the caller's
+    /// matrix: for methods that work on a copy, whose bits should not depend on the layout.
+    pub(crate) fn upright(&self) -> ((usize, usize), bool) {
+        let (nrows, ncols) = self.shape();
+        if nrows < ncols { ((ncols, nrows), true) } else { ((nrows, ncols), false) }
     }
 
     /// The element type's name, as NumPy spells it.
@@ -166,10 +252,14 @@ impl<'a> Matrix<'a> {
         fn name<T: Element>(_: MatRef<'_, T>) -> &'static str {
             T::NAME
         }
-        with_storage!(self.storage, a => name(a))
+        match (&self.storage, self.complex) {
+            (Storage::F32(_), true) => "complex64",
+            (Storage::F64(_), true) => "complex128",
+            _ => with_storage!(self.storage, a => name(a)),
+        }
     }
 
-    /// Whether the elements are 64-bit, which decides the default `rtol`.
+    /// Whether the elements, or their parts, are 64-bit, which decides the default `rtol`.
     #[must_use]
     pub fn is_wide(&self) -> bool {
         matches!(self.storage, Storage::F64(_))

@@ -6,6 +6,8 @@
 //! [`Runner`]'s affair: [`InOrder`] here, a thread pool in `schedule/`, with the same bits.
 
 mod block;
+pub(crate) mod complex;
+pub(crate) mod gather;
 
 use std::ops::Range;
 
@@ -17,10 +19,15 @@ use crate::matrix::{MatRef, Matrix, with_storage};
 use crate::scalar::power_of_two;
 use crate::simd::{Aligned, LANES, Level, Load};
 
-/// A real matrix `B` with at least as many rows as columns, known by its products.
+/// A matrix `B` with at least as many rows as columns, known by its products.
 pub trait LinearOperator {
-    /// Rows and columns.
+    /// Rows and columns, in real numbers.
     fn shape(&self) -> (usize, usize);
+
+    /// Whether vectors are complex: pairs of real and imaginary parts, side by side.
+    fn is_complex(&self) -> bool {
+        false
+    }
 
     /// `t = B v` and `z = B' t`.
     ///
@@ -85,7 +92,10 @@ impl<'a, R: Runner> Dense<'a, R> {
     /// Lays out a matrix.
     #[must_use]
     pub fn new(matrix: Matrix<'a>, level: Level, runner: R) -> Self {
-        let partition = Partition::of(&matrix);
+        Self::cut(matrix, Partition::of(&matrix), level, runner)
+    }
+
+    fn cut(matrix: Matrix<'a>, partition: Partition, level: Level, runner: R) -> Self {
         let n = partition.ncols;
         Self {
             matrix,
@@ -102,7 +112,7 @@ impl<'a, R: Runner> Dense<'a, R> {
     /// Whether the operator is the transpose of the matrix that the caller handed in.
     #[must_use]
     pub fn is_transposed(&self) -> bool {
-        self.partition.by_columns != self.matrix.transposed
+        self.matrix.is_turned()
     }
 
     /// Runs one pass; with `survey`, gathers the moments of the entries as well.
@@ -213,13 +223,14 @@ const BLOCKS: usize = 32;
 
 impl Partition {
     fn of(matrix: &Matrix<'_>) -> Self {
-        let (stored_rows, stored_cols) = with_storage!(matrix.storage, a => (a.nrows(), a.ncols()));
-        let by_columns = stored_rows < stored_cols;
-        let (nrows, ncols) =
-            if by_columns { (stored_cols, stored_rows) } else { (stored_rows, stored_cols) };
+        let ((nrows, ncols), by_columns) = matrix.oriented();
+        Self::new(nrows, ncols, by_columns)
+    }
+
+    fn new(nrows: usize, ncols: usize, by_columns: bool) -> Self {
         let len = nrows * ncols;
         let nblocks = (len / BLOCK_LEN).clamp(1, BLOCKS + len / (64 * BLOCK_LEN));
-        let step = if by_columns { strip_columns(stored_rows) } else { 4 };
+        let step = if by_columns { strip_columns(ncols) } else { 4 };
         let block_rows = nrows.div_ceil(nblocks).next_multiple_of(step).max(step);
         Self { by_columns, nrows, ncols, block_rows }
     }

@@ -70,6 +70,10 @@ pub(crate) fn halved_power(e: i32) -> (f64, f64) {
 
 /// `x * 2^e`, rounded at most once: infinite above the range, subnormal or zero below it.
 pub(crate) fn ldexp(x: f64, e: i32) -> f64 {
+    // By far the most calls: both factors and the product are normal, so nothing rounds.
+    if (-900..=900).contains(&e) && (1e-30..1e30).contains(&x.abs()) {
+        return x * power_of_two(e);
+    }
     if x == 0.0 || !x.is_finite() {
         return x;
     }

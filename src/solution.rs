@@ -6,14 +6,18 @@
 
 use std::time::{Duration, Instant};
 
+use crate::algorithms::direct::{self, Eight, Raw, Wanted};
 use crate::algorithms::krylov;
 use crate::algorithms::lanczos::{self, Found, Outcome, Settings};
 use crate::algorithms::stopping::Target;
 use crate::api::{Goal, Request};
+use crate::complex;
 use crate::error::Error;
 use crate::kernels::matvec::{matvec, rmatvec};
-use crate::matrix::{Matrix, with_storage};
+use crate::matrix::{MatRef, Matrix, with_storage};
+use crate::operator::gather::{fill_lane, survey, widened};
 use crate::operator::{Dense, Runner};
+use crate::route::{Route, route, shape};
 use crate::scalar::{Element, ldexp};
 use crate::simd::Level;
 
@@ -23,6 +27,8 @@ use crate::simd::Level;
 pub enum Method {
     /// The answer needs no arithmetic: an empty, zero or non-finite matrix.
     Trivial,
+    /// The Gram matrix and its tridiagonal form, for a small matrix.
+    Direct,
     /// Fused Lanczos.
     Lanczos,
 }
@@ -43,7 +49,8 @@ pub struct Entries {
 pub struct Solution {
     /// The largest singular value (sigma, never its square).
     pub sigma: f64,
-    /// Left unit vector, of length `nrows`; empty unless asked for.
+    /// Left unit vector, of length `nrows`; empty unless asked for. Vectors of a complex matrix hold
+    /// the real and imaginary part of each component side by side.
     pub u: Vec<f64>,
     /// Right unit vector, of length `ncols`; empty unless asked for.
     pub v: Vec<f64>,
@@ -67,8 +74,83 @@ pub struct Solution {
     pub elapsed: Duration,
 }
 
-/// Solves one matrix.
-pub(crate) fn solve_one<R: Runner>(
+/// Where results go.
+pub(crate) struct Sink<'a> {
+    /// Takes a solution, and may refuse it.
+    pub(crate) solution: &'a dyn Fn(usize, Solution) -> Result<(), Error>,
+    /// Takes the norm alone of a finite matrix, where no more is wanted.
+    pub(crate) sigma: Option<&'a dyn Fn(usize, f64)>,
+}
+
+/// Solves the matrices at `indices`, which share one route.
+pub(crate) fn solve_unit<R: Runner>(
+    matrices: &[Matrix<'_>],
+    indices: &[usize],
+    request: &Request<'_>,
+    level: Level,
+    runner: R,
+    sink: &Sink<'_>,
+) -> Result<(), Error> {
+    let Some(&first) = indices.first() else { return Ok(()) };
+    let matrix = &matrices[first];
+    let wanted = Wanted { second: request.second || request.vectors, vectors: request.vectors };
+    let solution = match route(matrix) {
+        Route::Nothing => Solution::trivial(matrix, 0.0, request.vectors),
+        Route::Eight => return eights(matrices, indices, wanted, level, sink),
+        Route::One => one(matrix, wanted, level),
+        Route::Lanczos => {
+            let v0 = request.v0.map(|v0| v0[first]);
+            iterate(matrix, v0, request, level, runner)?
+        }
+    };
+    (sink.solution)(first, solution)
+}
+
+/// Solves small matrices of one shape, eight at a time.
+fn eights(
+    matrices: &[Matrix<'_>],
+    indices: &[usize],
+    wanted: Wanted,
+    level: Level,
+    sink: &Sink<'_>,
+) -> Result<(), Error> {
+    let mut eight = Eight::new(level, shape(&matrices[indices[0]]));
+    for indices in indices.chunks(8) {
+        let begin = sink.sigma.is_none().then(Instant::now);
+        for (lane, &i) in indices.iter().enumerate() {
+            fill_lane(&matrices[i], lane, eight.entries_mut());
+        }
+        eight.solve();
+        if let Some(sigma) = sink.sigma {
+            let mut all = indices.iter().enumerate();
+            if all.all(|(lane, &i)| eight.sigma(lane).map(|x| sigma(i, x)).is_some()) {
+                continue;
+            }
+        }
+        let elapsed = begin.map_or(Duration::ZERO, |begin| begin.elapsed() / indices.len() as u32);
+        for (&i, outcome) in indices.iter().zip(eight.outcomes(indices.len(), wanted)) {
+            let mut solution =
+                Solution::from_outcome(&matrices[i], outcome, wanted, Method::Direct);
+            solution.elapsed = elapsed;
+            (sink.solution)(i, solution)?;
+        }
+    }
+    Ok(())
+}
+
+/// Solves one small matrix.
+fn one(matrix: &Matrix<'_>, wanted: Wanted, level: Level) -> Solution {
+    let begin = Instant::now();
+    let (max_abs, sum_of_squares) = survey(level, matrix);
+    let raw = Raw { max_abs, sum_of_squares };
+    let copy = widened(level, matrix, raw.factors());
+    let outcome = direct::one(level, &copy, raw, matrix.parts(), wanted);
+    let solution = Solution::from_outcome(matrix, outcome, wanted, Method::Direct);
+    Solution { elapsed: begin.elapsed(), ..solution }
+}
+
+/// Solves one matrix by iteration.
+fn iterate<R: Runner>(
     matrix: &Matrix<'_>,
     v0: Option<&[f64]>,
     request: &Request<'_>,
@@ -76,22 +158,24 @@ pub(crate) fn solve_one<R: Runner>(
     runner: R,
 ) -> Result<Solution, Error> {
     let begin = Instant::now();
-    if matrix.is_empty() {
-        return Ok(Solution::trivial(matrix, 0.0, request.vectors));
-    }
-    let mut op = Dense::new(*matrix, level, runner);
-    let turned = op.is_transposed();
-    let turned_v0 = v0.filter(|_| turned).map(|v0| product(matrix, v0, level));
     let settings = Settings {
         level,
         target: target(matrix, request.goal),
         maxiter: request.maxiter,
         seed: request.seed,
-        v0: turned_v0.as_deref().or(v0),
+        v0,
         vectors: request.vectors,
     };
-    let outcome = krylov::run(&mut op, settings)?;
-    let solution = Solution::from_outcome(matrix, outcome, turned, request.vectors);
+    let outcome = match matrix.complex {
+        true => complex::iterate(matrix, settings, runner)?,
+        false => {
+            let mut op = Dense::new(*matrix, level, runner);
+            let turned = v0.filter(|_| op.is_transposed()).map(|v0| product(matrix, v0, level));
+            krylov::run(&mut op, Settings { v0: turned.as_deref().or(v0), ..settings })?
+        }
+    };
+    let wanted = Wanted { second: true, vectors: request.vectors };
+    let solution = Solution::from_outcome(matrix, outcome, wanted, Method::Lanczos);
     Ok(Solution { elapsed: begin.elapsed(), ..solution })
 }
 
@@ -114,16 +198,27 @@ fn product(matrix: &Matrix<'_>, x: &[f64], level: Level) -> Vec<f64> {
 }
 
 impl Solution {
-    fn from_outcome(matrix: &Matrix<'_>, outcome: Outcome, turned: bool, vectors: bool) -> Self {
+    fn from_outcome(
+        matrix: &Matrix<'_>,
+        mut outcome: Outcome,
+        wanted: Wanted,
+        method: Method,
+    ) -> Self {
+        if matrix.complex && method == Method::Direct {
+            complex::pair_up(&mut outcome);
+        }
         let Outcome { entries, n_passes, found } = outcome;
         let exponent = entries.exponent;
         let Some(found) = found else {
-            let mut solution = Self::trivial(matrix, degenerate_sigma(&entries), vectors);
+            let mut solution = Self::trivial(matrix, degenerate_sigma(&entries), wanted.vectors);
             solution.n_passes = n_passes;
             return solution;
         };
         let entries = Entries {
-            max_abs: ldexp(entries.max_abs, exponent),
+            max_abs: match matrix.complex {
+                true => complex::largest_modulus(matrix),
+                false => ldexp(entries.max_abs, exponent),
+            },
             fro: ldexp(entries.sum_of_squares.sqrt(), exponent),
             n_nonfinite: 0,
         };
@@ -137,9 +232,13 @@ impl Solution {
             residual: f64::NAN,
             n_passes,
             converged: found.converged,
-            method: Method::Lanczos,
+            method,
             entries,
             elapsed: Duration::ZERO,
+        };
+        let turned = match method {
+            Method::Lanczos if !matrix.complex => matrix.is_turned(),
+            _ => matrix.upright().1,
         };
         solution.take_vectors(found, turned);
         solution
@@ -164,8 +263,8 @@ impl Solution {
         let unit = |n: usize| if vectors { first_axis(n, sigma) } else { Vec::new() };
         Self {
             sigma,
-            u: unit(nrows),
-            v: unit(ncols),
+            u: unit(matrix.parts() * nrows),
+            v: unit(matrix.parts() * ncols),
             second: if sigma == 0.0 { 0.0 } else { f64::NAN },
             lower: sigma,
             upper: sigma,
@@ -203,17 +302,20 @@ fn degenerate_sigma(entries: &lanczos::Entries) -> f64 {
 
 /// Counts what is not finite, entry by entry: the slow path of matrices that are broken anyway.
 fn scan(matrix: &Matrix<'_>) -> Entries {
-    fn rows<T: Element>(a: crate::matrix::MatRef<'_, T>) -> Entries {
+    fn rows<T: Element>(a: MatRef<'_, T>, parts: usize) -> Entries {
         let mut entries = ZERO_ENTRIES;
-        for x in (0..a.nrows()).flat_map(|i| a.row(i)).map(|x| x.to_f64()) {
-            entries.fro += x * x;
-            match x.is_finite() {
-                true => entries.max_abs = entries.max_abs.max(x.abs()),
+        for x in (0..a.nrows()).flat_map(|i| a.row(i).chunks_exact(parts)) {
+            entries.fro += x.iter().map(|x| x.to_f64() * x.to_f64()).sum::<f64>();
+            let largest = x.iter().fold(0.0_f64, |m, x| m.max(x.to_f64().abs()));
+            match x.iter().all(|x| x.to_f64().is_finite()) {
+                true => entries.max_abs = entries.max_abs.max(largest),
                 false => entries.n_nonfinite += 1,
             }
         }
         entries.fro = entries.fro.sqrt();
         entries
     }
-    with_storage!(matrix.storage, a => rows(a))
+    let entries = with_storage!(matrix.storage, a => rows(a, matrix.parts()));
+    let modulus = matrix.complex.then(|| complex::largest_modulus(matrix));
+    Entries { max_abs: modulus.unwrap_or(entries.max_abs), ..entries }
 }

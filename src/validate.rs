@@ -59,9 +59,10 @@ fn starts(matrices: &[Matrix<'_>], v0: &[&[f64]]) -> Result<(), Error> {
         return Err(Error::ShapeMismatch { argument: "v0", expected, got: v0.len().to_string() });
     }
     for (a, v0) in matrices.iter().zip(v0) {
-        let ncols = a.shape().1;
+        let ncols = a.parts() * a.shape().1;
         if v0.len() != ncols {
-            let expected = format!("of length {ncols}, the columns of its matrix");
+            let what = if a.is_complex() { "twice the columns" } else { "the columns" };
+            let expected = format!("of length {ncols}, {what} of its matrix");
             let got = format!("length {}", v0.len());
             return Err(Error::ShapeMismatch { argument: "v0", expected, got });
         }

@@ -1,8 +1,8 @@
 """Making a caller's input ready for the core, or saying why it cannot be.
 
 A *ready* array is one that the core borrows as it is: native byte order, aligned, float16,
-bfloat16, float32 or float64, with a contiguous axis among the last two. Everything else costs one
-copy, made here.
+bfloat16, float32 or float64, with a contiguous axis among the last two, or complex64 or complex128,
+with a contiguous last axis. Everything else costs one copy, made here.
 """
 
 from __future__ import annotations
@@ -55,21 +55,15 @@ def _made_ready(a: ArrayLike, name: str, ndims: range) -> NDArray[Any]:
 
 def _ready_dtype(dtype: np.dtype[Any], name: str) -> np.dtype[Any]:
     """Return the native dtype that the core reads in place of `dtype`."""
-    if dtype.char in "efd":
+    if dtype.char in "efdFD":
         return dtype.newbyteorder("=")
     if dtype.name == "bfloat16":
         return dtype
     if dtype.kind in "biu":
         return np.dtype(np.float64)
-    if dtype.kind == "c":
-        message = (
-            f"complex input is not supported yet, and {name} has dtype {dtype}; "
-            "the norm of a real matrix can be had from its real part: a.real"
-        )
-        raise TypeError(message)
     message = (
-        f"{name} must hold real numbers of at most 64 bits, got dtype {dtype}; "
-        "cast it first: a.astype(np.float64)"
+        f"{name} must hold real numbers of at most 64 bits or complex ones of at most 128, "
+        f"got dtype {dtype}; cast it first: a.astype(np.float64)"
     )
     raise TypeError(message)
 
@@ -78,12 +72,12 @@ def start_vectors(v0: ArrayLike | None, a: NDArray[Any]) -> NDArray[np.float64] 
     """Return the start vectors of a stack, end to end; one vector serves every matrix."""
     if v0 is None:
         return None
-    vectors = _as_vectors(v0, "v0")
+    vectors = _as_vectors(v0, "v0", a)
     expected = (*a.shape[:-2], a.shape[-1])
     if vectors.shape not in {expected, expected[-1:]}:
         message = f"v0 must have shape {expected}, got {vectors.shape}"
         raise ValueError(message)
-    return np.ascontiguousarray(np.broadcast_to(vectors, expected)).reshape(-1)
+    return np.ascontiguousarray(np.broadcast_to(vectors, expected)).reshape(-1).view(np.float64)
 
 
 def start_list(
@@ -92,20 +86,30 @@ def start_list(
     """Return the start vectors of a list of matrices, end to end."""
     if v0 is None:
         return None
-    vectors = [_as_vectors(v, f"v0[{i}]") for i, v in enumerate(v0)]
-    if len(vectors) != len(arrays):
-        message = f"v0 must hold one vector per matrix, {len(arrays)}, got {len(vectors)}"
+    given = list(v0)
+    if len(given) != len(arrays):
+        message = f"v0 must hold one vector per matrix, {len(arrays)}, got {len(given)}"
         raise ValueError(message)
+    pairs = enumerate(zip(given, arrays, strict=True))
+    vectors = [_as_vectors(v, f"v0[{i}]", a) for i, (v, a) in pairs]
     for i, (v, a) in enumerate(zip(vectors, arrays, strict=True)):
         if v.shape != a.shape[1:]:
             message = f"v0[{i}] must have shape {a.shape[1:]}, got {v.shape}"
             raise ValueError(message)
-    return np.concatenate([np.empty(0), *vectors])
+    return np.concatenate([np.empty(0), *(v.view(np.float64) for v in vectors)])
 
 
-def _as_vectors(v0: ArrayLike, name: str) -> NDArray[np.float64]:
+def _as_vectors(v0: ArrayLike, name: str, a: NDArray[Any]) -> NDArray[Any]:
+    """Return vectors of the numbers that the matrices `a` are made of, in double precision."""
     vectors = np.asarray(v0)
-    if vectors.dtype.name != "bfloat16" and vectors.dtype.kind not in "fbiu":
-        message = f"{name} must hold real numbers, got dtype {vectors.dtype}"
+    kinds = "fbiuc" if a.dtype.kind == "c" else "fbiu"
+    if vectors.dtype.name != "bfloat16" and vectors.dtype.kind not in kinds:
+        numbers = "numbers" if a.dtype.kind == "c" else "real numbers for a real matrix"
+        message = f"{name} must hold {numbers}, got dtype {vectors.dtype}"
         raise TypeError(message)
-    return vectors.astype(np.float64, copy=False)
+    return np.ascontiguousarray(vectors, dtype=vector_dtype(a))
+
+
+def vector_dtype(a: NDArray[Any]) -> np.dtype[Any]:
+    """Return the dtype of the singular vectors of `a`."""
+    return np.dtype(np.complex128 if a.dtype.kind == "c" else np.float64)

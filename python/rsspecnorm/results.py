@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 Floats: TypeAlias = np.float64 | NDArray[np.float64]
 """A scalar for one matrix, an array of the batch shape for a stack."""
 
+Vectors: TypeAlias = NDArray[np.float64] | NDArray[np.complex128]
+"""complex128 for complex matrices."""
+
 Ints: TypeAlias = np.int64 | NDArray[np.int64]
 Bools: TypeAlias = np.bool_ | NDArray[np.bool_]
 Names: TypeAlias = str | NDArray[np.str_]
@@ -28,9 +31,9 @@ class LeadingTriplet(NamedTuple):
 
     sigma: Floats
     """Largest singular value (sigma itself, not its square), float64."""
-    u: NDArray[np.float64]
+    u: Vectors
     """Left unit vector; nan where sigma is nan or inf."""
-    v: NDArray[np.float64]
+    v: Vectors
     """Right unit vector; nan where sigma is nan or inf."""
     second: Floats
     """Second Ritz value, an estimate from below of the second singular value; nan if none."""
@@ -39,13 +42,14 @@ class LeadingTriplet(NamedTuple):
     upper: Floats
     """Upper end of the interval that holds sigma."""
     residual: Floats
-    """``sqrt(|A v - sigma u|**2 + |A' u - sigma v|**2) / sigma``."""
+    """``sqrt(|A v - sigma u|**2 + |A^H u - sigma v|**2) / sigma``."""
     n_passes: Ints
     """Reads of the matrix."""
     converged: Bools
     """Whether the tolerance was reached."""
     method: Names
-    """How sigma was found: ``"lanczos"``, or ``"trivial"`` where no arithmetic was needed."""
+    """How sigma was found: ``"direct"`` for a small matrix, ``"lanczos"``, or ``"trivial"`` where
+    no arithmetic was needed."""
 
 
 class SpectralBounds(NamedTuple):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rsspecnorm import _core
-from rsspecnorm.arrays import as_list, as_stack, start_list, start_vectors
+from rsspecnorm.arrays import as_list, as_stack, start_list, start_vectors, vector_dtype
 from rsspecnorm.convergence import missed_of, warn_list, warn_stack
 from rsspecnorm.options import common
 from rsspecnorm.results import LeadingTriplet, shaped
@@ -57,7 +57,8 @@ def leading_triplet(
     LeadingTriplet
         ``sigma``, ``u``, ``v``, ``second``, ``lower``, ``upper``, ``residual``, ``n_passes``,
         ``converged``, ``method``: scalars and vectors for one matrix, arrays of the batch shape
-        for a stack (``method`` an array of str). All numbers are float64.
+        for a stack (``method`` an array of str). All numbers are float64, but the vectors of a
+        complex matrix complex128.
 
     Raises
     ------
@@ -75,8 +76,9 @@ def leading_triplet(
     Notes
     -----
     See `spectral_norm` for the method. ``upper`` holds with a probability of at least 1 - 1e-6
-    over the random start; `spectral_bounds` lets that probability be chosen. Signs of `u` and `v`
-    are arbitrary but fixed: ``A @ v`` is close to ``sigma * u``.
+    over the random start; `spectral_bounds` lets that probability be chosen. The sign of `v`, for a
+    complex matrix its phase, is arbitrary but fixed, and that of `u` goes with it: ``A @ v`` is
+    close to ``sigma * u``, so ``u.conj() @ A @ v`` is sigma.
 
     Examples
     --------
@@ -95,7 +97,7 @@ def leading_triplet(
     if not columns["converged"].all():
         missed = missed_of(columns["converged"], columns["lower"], columns["upper"])
         warn_stack(missed, stack)
-    return _stacked(columns, stack.shape)
+    return _stacked(columns, stack)
 
 
 def leading_triplets(
@@ -164,12 +166,13 @@ def leading_triplets(
     return _listed(columns, matrices)
 
 
-def _stacked(columns: Mapping[str, Any], shape: tuple[int, ...]) -> LeadingTriplet:
+def _stacked(columns: Mapping[str, Any], stack: NDArray[Any]) -> LeadingTriplet:
     """Give every column the batch shape, and the vectors their own axis."""
-    *batch, nrows, ncols = shape
+    *batch, nrows, ncols = stack.shape
+    dtype = vector_dtype(stack)
     return LeadingTriplet(
-        u=columns["u"].reshape(*batch, nrows),
-        v=columns["v"].reshape(*batch, ncols),
+        u=columns["u"].view(dtype).reshape(*batch, nrows),
+        v=columns["v"].view(dtype).reshape(*batch, ncols),
         **{name: shaped(column, tuple(batch)) for name, column in _scalars(columns).items()},
     )
 
@@ -182,15 +185,20 @@ def _scalars(columns: Mapping[str, Any]) -> dict[str, Any]:
 def _listed(columns: Mapping[str, Any], matrices: list[NDArray[Any]]) -> list[LeadingTriplet]:
     """Cut the columns into one result per matrix, each with vectors of its own."""
     scalars = _scalars(columns)
-    us = _cut(columns["u"], [a.shape[0] for a in matrices])
-    vs = _cut(columns["v"], [a.shape[1] for a in matrices])
+    us = _cut(columns["u"], [a.shape[0] for a in matrices], matrices)
+    vs = _cut(columns["v"], [a.shape[1] for a in matrices], matrices)
     return [
         LeadingTriplet(u=u, v=v, **{name: column[i] for name, column in scalars.items()})
         for i, (u, v) in enumerate(zip(us, vs, strict=True))
     ]
 
 
-def _cut(joined: NDArray[np.float64], lengths: list[int]) -> list[NDArray[np.float64]]:
+def _cut(
+    joined: NDArray[np.float64], lengths: list[int], matrices: list[NDArray[Any]]
+) -> list[NDArray[Any]]:
     """Return copies, so that one vector does not keep the memory of all the others."""
-    ends = np.cumsum(lengths, dtype=np.intp)
-    return [joined[end - n : end].copy() for n, end in zip(lengths, ends, strict=True)]
+    dtypes = [vector_dtype(a) for a in matrices]
+    sizes = [n * dtype.itemsize // 8 for n, dtype in zip(lengths, dtypes, strict=True)]
+    ends = np.cumsum(sizes, dtype=np.intp)
+    cuts = zip(sizes, ends, dtypes, strict=True)
+    return [joined[end - n : end].copy().view(dtype) for n, end, dtype in cuts]

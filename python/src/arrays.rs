@@ -1,7 +1,8 @@
 //! Borrows NumPy arrays as matrices, without a copy.
 //!
 //! A *ready* array is what this file can borrow as it is: a native, aligned float array of 2 to 32
-//! axes, one of whose last two axes is contiguous. `arrays.py` makes every other input ready, or
+//! axes, one of whose last two axes is contiguous; the last one if it is complex, since it is
+//! borrowed as the real array of its parts. `arrays.py` makes every other input ready, or
 //! says why it cannot; here an array that is not ready is only refused.
 
 use half::{bf16, f16};
@@ -30,6 +31,8 @@ enum Dtype {
     Bf16,
     F32,
     F64,
+    /// Complex numbers, with the name of the dtype of their parts.
+    Complex(&'static str),
 }
 
 fn dtype_of(a: &Bound<'_, PyUntypedArray>) -> Option<Dtype> {
@@ -41,6 +44,8 @@ fn dtype_of(a: &Bound<'_, PyUntypedArray>) -> Option<Dtype> {
         num if num == NPY_TYPES::NPY_DOUBLE as i32 => Some(Dtype::F64),
         num if num == NPY_TYPES::NPY_FLOAT as i32 => Some(Dtype::F32),
         num if num == NPY_TYPES::NPY_HALF as i32 => Some(Dtype::F16),
+        num if num == NPY_TYPES::NPY_CFLOAT as i32 => Some(Dtype::Complex("float32")),
+        num if num == NPY_TYPES::NPY_CDOUBLE as i32 => Some(Dtype::Complex("float64")),
         num if num >= NPY_TYPES::NPY_USERDEF as i32 && is_bfloat16(&dtype) => Some(Dtype::Bf16),
         _ => None,
     }
@@ -60,6 +65,9 @@ fn has_ready_layout(a: &Bound<'_, PyUntypedArray>) -> bool {
         return false;
     }
     let itemsize = a.dtype().itemsize() as isize;
+    if matches!(dtype_of(a), Some(Dtype::Complex(_))) {
+        return a.is_empty() || (a.is_aligned() && strides[ndim - 1] == itemsize);
+    }
     let is_contiguous = |axis: usize| shape[axis] <= 1 || strides[axis] == itemsize;
     a.is_empty() || (a.is_aligned() && (is_contiguous(ndim - 1) || is_contiguous(ndim - 2)))
 }
@@ -70,10 +78,13 @@ enum Borrowed<'py> {
     Bf16(PyReadonlyArrayDyn<'py, bf16>),
     F32(PyReadonlyArrayDyn<'py, f32>),
     F64(PyReadonlyArrayDyn<'py, f64>),
+    /// The real and imaginary parts of a complex array, side by side.
+    Pairs(Box<Borrowed<'py>>),
     /// Arrays without elements are never viewed: their pointers and strides mean nothing.
     Empty {
         nrows: usize,
         ncols: usize,
+        complex: bool,
     },
 }
 
@@ -84,13 +95,18 @@ impl<'py> Borrowed<'py> {
         let shape = a.shape();
         if a.is_empty() {
             let [.., nrows, ncols] = *shape else { unreachable!("ready arrays have two axes") };
-            return Ok(Self::Empty { nrows, ncols });
+            let complex = matches!(dtype, Dtype::Complex(_));
+            return Ok(Self::Empty { nrows, ncols, complex });
         }
         Ok(match dtype {
             Dtype::F16 => Self::F16(borrow(a)?),
             Dtype::Bf16 => Self::Bf16(borrow(a)?),
             Dtype::F32 => Self::F32(borrow(a)?),
             Dtype::F64 => Self::F64(borrow(a)?),
+            Dtype::Complex(part) => {
+                let parts = a.call_method1("view", (part,))?;
+                Self::Pairs(Box::new(Self::new(parts.cast::<PyUntypedArray>()?)?))
+            }
         })
     }
 
@@ -100,8 +116,17 @@ impl<'py> Borrowed<'py> {
             Self::Bf16(a) => push_stack(a.as_array(), matrices),
             Self::F32(a) => push_stack(a.as_array(), matrices),
             Self::F64(a) => push_stack(a.as_array(), matrices),
-            Self::Empty { nrows, ncols } => {
-                let empty = Matrix::from_slice::<f64>(&[], *nrows, *ncols);
+            Self::Pairs(parts) => {
+                let start = matrices.len();
+                parts.push_matrices(count, matrices);
+                for a in &mut matrices[start..] {
+                    *a = a.paired().expect("every complex number has two parts");
+                }
+            }
+            Self::Empty { nrows, ncols, complex } => {
+                let parts = if *complex { 2 } else { 1 };
+                let empty = Matrix::from_slice::<f64>(&[], *nrows, parts * *ncols);
+                let empty = if *complex { empty.and_then(Matrix::paired) } else { empty };
                 matrices.extend(std::iter::repeat_n(empty, count).flatten());
             }
         }

@@ -2,7 +2,7 @@
 
 use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
-use rsspecnorm::{Control, Goal, Matrix, Method, Request, Solution};
+use rsspecnorm::{Control, Error, Goal, Matrix, Method, Norms, Request, Solution};
 
 use crate::arrays::Input;
 use crate::errors::Failure;
@@ -26,12 +26,13 @@ pub(crate) fn norms<'py>(
 ) -> Result<(Sigma<'py>, Option<Vec<Missed>>), Failure> {
     let request = Request { goal: Goal::Rtol(rtol), ..Request::default() };
     let input = Input::extract(matrices)?;
-    let solutions = run(matrices.py(), &input, None, request, &common)?;
-    let sigma = match solutions.as_slice() {
-        [solution] if input.is_matrix() => Sigma::One(solution.sigma),
-        _ => Sigma::Many(column(matrices.py(), &solutions, |s| s.sigma)),
+    let Norms { sigma, missed } =
+        run(matrices.py(), &input, None, request, &common, rsspecnorm::norms)?;
+    let sigma = match sigma.as_slice() {
+        &[sigma] if input.is_matrix() => Sigma::One(sigma),
+        _ => Sigma::Many(PyArray1::from_vec(matrices.py(), sigma)),
     };
-    Ok((sigma, missed(&solutions)))
+    Ok((sigma, Some(missed).filter(|missed| !missed.is_empty())))
 }
 
 /// What [`norms`] returns for one matrix and for many.
@@ -54,7 +55,7 @@ pub(crate) fn triplets<'py>(
     let goal = Goal::Rtol(rtol);
     let request = Request { goal, maxiter, vectors: true, ..Request::default() };
     let input = Input::extract(matrices)?;
-    let solutions = run(matrices.py(), &input, v0.as_ref(), request, &common)?;
+    let solutions = run(matrices.py(), &input, v0.as_ref(), request, &common, rsspecnorm::solve)?;
     Ok(Triplets::new(matrices.py(), &solutions))
 }
 
@@ -72,39 +73,44 @@ pub(crate) fn bounds<'py>(
     let goal = Goal::Width { width, failure_prob };
     let request = Request { goal, maxiter, ..Request::default() };
     let input = Input::extract(matrices)?;
-    let solutions = run(matrices.py(), &input, v0.as_ref(), request, &common)?;
+    let solutions = run(matrices.py(), &input, v0.as_ref(), request, &common, rsspecnorm::solve)?;
     Ok(Bounds::new(matrices.py(), &solutions))
 }
 
+/// A call of the core: `solve`, or its short form `norms`.
+type Solver<T> = fn(&[Matrix<'_>], &Request<'_>, Control<'_>) -> Result<T, Error>;
+
 /// Solves without the interpreter, and says what went wrong in the caller's words.
-fn run(
+fn run<T: Send>(
     py: Python<'_>,
     input: &Input<'_>,
     v0: Option<&PyReadonlyArray1<'_, f64>>,
     request: Request<'_>,
     common: &Common,
-) -> Result<Vec<Solution>, Failure> {
+    solver: Solver<T>,
+) -> Result<T, Failure> {
     let matrices = input.matrices()?;
     let starts = v0.map(|v0| start::split(v0, &matrices)).transpose()?;
     let &Common { seed, num_threads, check_finite } = common;
     let request = Request { seed, check_finite, v0: starts.as_deref(), ..request };
-    let solved = py.detach(|| solve_detached(&matrices, &request, num_threads));
+    let solved = py.detach(|| solve_detached(&matrices, &request, num_threads, solver));
     solved?.map_err(|e| Failure::in_input(e, input))
 }
 
 /// The core's answer, or the exception that a signal handler raised meanwhile.
-fn solve_detached(
+fn solve_detached<T>(
     matrices: &[Matrix<'_>],
     request: &Request<'_>,
     num_threads: Option<usize>,
-) -> PyResult<Result<Vec<Solution>, rsspecnorm::Error>> {
+    solver: Solver<T>,
+) -> PyResult<Result<T, Error>> {
     let mut raised = Ok(());
     let mut poll = || {
         raised = Python::attach(|py| py.check_signals());
         raised.is_err()
     };
     let control = Control { num_threads, interrupted: Some(&mut poll) };
-    let solved = rsspecnorm::solve(matrices, request, control);
+    let solved = solver(matrices, request, control);
     raised.map(|()| solved)
 }
 
@@ -114,14 +120,6 @@ fn column<'py, T: numpy::Element>(
     field: impl Fn(&Solution) -> T,
 ) -> Bound<'py, PyArray1<T>> {
     PyArray1::from_iter(py, solutions.iter().map(field))
-}
-
-fn missed(solutions: &[Solution]) -> Option<Vec<Missed>> {
-    if solutions.iter().all(|s| s.converged) {
-        return None;
-    }
-    let indexed = solutions.iter().enumerate().filter(|(_, s)| !s.converged);
-    Some(indexed.map(|(i, s)| (i, s.lower, s.upper)).collect())
 }
 
 /// Vectors of all matrices, end to end.
@@ -188,6 +186,7 @@ impl<'py> Bounds<'py> {
 fn method_name(method: Method) -> &'static str {
     match method {
         Method::Trivial => "trivial",
+        Method::Direct => "direct",
         Method::Lanczos => "lanczos",
         _ => "other",
     }

@@ -13,7 +13,8 @@ pub(crate) fn split<'a>(
     let mut rest = v0.as_slice()?;
     let mut starts = Vec::with_capacity(matrices.len());
     for a in matrices {
-        let (start, tail) = rest.split_at_checked(a.shape().1).ok_or_else(wrong_length)?;
+        let parts = if a.is_complex() { 2 } else { 1 };
+        let (start, tail) = rest.split_at_checked(parts * a.shape().1).ok_or_else(wrong_length)?;
         starts.push(start);
         rest = tail;
     }

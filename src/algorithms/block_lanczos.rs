@@ -208,7 +208,7 @@ impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
             lower: sigma * (1.0 - margin),
             upper: upper * (1.0 + margin),
             converged: believed,
-            vectors: self.settings.vectors.then(|| Vectors::of(level, right, &t, &mut z)),
+            vectors: self.settings.vectors.then(|| Vectors::from_pass(level, right, &t, &mut z)),
         }))
     }
 

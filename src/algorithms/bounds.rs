@@ -35,6 +35,11 @@ impl Christoffel {
         Self { threshold: 1.0 / (delta * delta) }
     }
 
+    /// The same for a start uniform on the sphere of C^n, whose components are small more rarely.
+    pub(crate) fn complex(n: usize, failure_prob: f64, factor: f64) -> Self {
+        Self { threshold: 1.0 / (factor * factor * complex_component_squared(n, failure_prob)) }
+    }
+
     /// Whether `lambda < x` holds but for the failure probability. `x` must lie above the top
     /// Ritz value.
     pub(crate) fn excludes(&self, t: &Tridiagonal, x: f64) -> bool {
@@ -129,6 +134,15 @@ fn component(n: usize, failure_prob: f64) -> f64 {
         phi += step;
     }
     phi.sin()
+}
+
+/// The `delta^2` with `P(|g|^2 < delta^2) = failure_prob`, `g` a coordinate of a uniform unit vector
+/// of C^n: `|g|^2` has the distribution Beta(1, n - 1), so `1 - (1 - failure_prob)^(1 / (n - 1))`.
+fn complex_component_squared(n: usize, failure_prob: f64) -> f64 {
+    if n == 1 {
+        return 1.0;
+    }
+    -((-failure_prob).ln_1p() / (n - 1) as f64).exp_m1()
 }
 
 /// The integral of `cos^k` from 0 to `phi`, by Simpson's rule on the part that is not negligible.

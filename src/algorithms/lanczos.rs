@@ -12,7 +12,8 @@
 //! reported is the Rayleigh quotient of `B B'` at `B V s`, half a step further than `theta` at no
 //! cost: `lambda = theta + r^2 / theta <= sigma_1^2`.
 //!
-//! When to stop is `stopping`'s affair.
+//! When to stop is `stopping`'s affair. A complex operator acts on vectors of real and imaginary
+//! parts side by side; `alpha` and `beta` are real all the same, and so are all norms.
 //!
 //! | here | Kuczynski and Wozniakowski, SIMAX 13 (1992); Saad, Numerical Methods (2011) |
 //! |---|---|
@@ -78,6 +79,18 @@ pub(crate) struct Vectors {
     pub(crate) residual: f64,
 }
 
+impl Vectors {
+    /// From the unit vector `right` and its pass `t = B right`, `z = B' t`, which it uses up.
+    pub(crate) fn from_pass(level: Level, right: Vec<f64>, t: &[f64], z: &mut [f64]) -> Self {
+        let sigma = dot(level, t, t).sqrt();
+        let left = t.iter().map(|x| x / sigma).collect();
+        z.iter_mut().for_each(|x| *x /= sigma);
+        axpy(level, -sigma, &right, z);
+        let residual = dot(level, z, z).sqrt() / sigma;
+        Self { left, right, residual }
+    }
+}
+
 /// The end of a run: `found` is `None` for a zero or non-finite matrix.
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -119,6 +132,8 @@ struct Process<'a, 's, O> {
     op: &'a mut O,
     settings: Settings<'s>,
     criteria: Criteria,
+    /// Real numbers of one component: two where the operator is complex.
+    parts: usize,
     basis: Basis,
     matrix: Tridiagonal,
     n_passes: usize,
@@ -134,10 +149,14 @@ impl<'a, 's, O: LinearOperator> Process<'a, 's, O> {
         let (nrows, ncols) = op.shape();
         let mut v = Aligned::zeros(ncols);
         let is_warm = start::fill(settings.level, settings.seed, settings.v0, &mut v);
+        let is_complex = op.is_complex();
+        let parts = if is_complex { 2 } else { 1 };
+        let (shape, Settings { target, vectors, .. }) = ((nrows / parts, ncols / parts), settings);
         Self {
             op,
             settings,
-            criteria: Criteria::new((nrows, ncols), settings.target, is_warm, settings.vectors),
+            criteria: Criteria::new(shape, is_complex, target, is_warm, vectors),
+            parts,
             basis: Basis::new(ncols),
             matrix: Tridiagonal::default(),
             n_passes: 0,
@@ -183,15 +202,35 @@ impl<'a, 's, O: LinearOperator> Process<'a, 's, O> {
     fn absorb(&mut self) {
         let level = self.settings.level;
         let alpha = dot(level, &self.t, &self.t);
-        self.basis.push(&self.v);
+        self.push();
         axpy(level, -alpha, &self.v, &mut self.z);
-        if let Some(before) = self.basis.len().checked_sub(2) {
+        if let Some(before) = self.basis.len().checked_sub(2 * self.parts) {
             let beta = self.matrix.last_beta();
             axpy(level, -beta, self.basis.vector(before), &mut self.z);
         }
         let beta = self.basis.orthogonalize(level, &mut self.z);
         self.matrix.push(alpha, beta);
         self.largest = self.largest.max(alpha);
+    }
+
+    /// Takes `v` into the basis, where it is complex with `i v`: orthogonal to both as real vectors
+    /// is orthogonal to `v` as complex ones.
+    fn push(&mut self) {
+        self.basis.push(&self.v);
+        if self.parts == 2 {
+            let rotated: Vec<f64> =
+                self.v.as_chunks::<2>().0.iter().flat_map(|&[re, im]| [-im, re]).collect();
+            self.basis.push(&rotated);
+        }
+    }
+
+    /// The vector of these coefficients, which are real also where the operator is complex.
+    fn combine(&self, y: &[f64]) -> Vec<f64> {
+        if self.parts == 1 {
+            return self.basis.combine(self.settings.level, y);
+        }
+        let y: Vec<f64> = y.iter().flat_map(|&y| [y, 0.0]).collect();
+        self.basis.combine(self.settings.level, &y)
     }
 
     /// Whether the vectors span all there is: the whole space, or one that the operator maps into
@@ -236,23 +275,11 @@ impl<'a, 's, O: LinearOperator> Process<'a, 's, O> {
     /// One more pass, for the left vector and the residual.
     fn vectors(&mut self, state: &State) -> Result<Vectors, Error> {
         let level = self.settings.level;
-        let mut right = self.basis.combine(level, &self.matrix.top_vector(state.theta));
+        let mut right = self.combine(&self.matrix.top_vector(state.theta));
         let norm = dot(level, &right, &right).sqrt();
         right.iter_mut().for_each(|x| *x /= norm);
         self.n_passes += 1;
         self.op.gram_matvec(&right, &mut self.t, &mut self.z)?;
-        Ok(Vectors::of(level, right, &self.t, &mut self.z))
-    }
-}
-
-impl Vectors {
-    /// From a unit vector, `t = B right` and `z = B' t`, which is overwritten.
-    pub(super) fn of(level: Level, right: Vec<f64>, t: &[f64], z: &mut [f64]) -> Self {
-        let sigma = dot(level, t, t).sqrt();
-        let left = t.iter().map(|x| x / sigma).collect();
-        z.iter_mut().for_each(|x| *x /= sigma);
-        axpy(level, -sigma, &right, z);
-        let residual = dot(level, z, z).sqrt() / sigma;
-        Self { left, right, residual }
+        Ok(Vectors::from_pass(level, right, &self.t, &mut self.z))
     }
 }

@@ -9,6 +9,7 @@ mod block_basis;
 mod block_lanczos;
 mod block_stopping;
 pub(crate) mod bounds;
+pub(crate) mod direct;
 pub(crate) mod krylov;
 pub(crate) mod lanczos;
 mod small;

@@ -60,13 +60,22 @@ pub(crate) struct Criteria {
 }
 
 impl Criteria {
-    pub(crate) fn new(shape: (usize, usize), target: Target, is_warm: bool, vectors: bool) -> Self {
-        let (nrows, ncols) = shape;
+    /// For an operator of so many rows and columns, which count once also where they are complex.
+    pub(crate) fn new(
+        (nrows, ncols): (usize, usize),
+        is_complex: bool,
+        target: Target,
+        is_warm: bool,
+        vectors: bool,
+    ) -> Self {
         let failure_prob = match target {
             Target::Rtol(_) => VALUE_FAILURE_PROB,
             Target::Width { failure_prob, .. } => failure_prob,
         };
-        let bound = Christoffel::new(ncols, failure_prob, warm_factor(is_warm));
+        let bound = match is_complex {
+            true => Christoffel::complex(ncols, failure_prob, warm_factor(is_warm)),
+            false => Christoffel::new(ncols, failure_prob, warm_factor(is_warm)),
+        };
         let must_exhaust = ncols <= ALWAYS_EXHAUSTED;
         Self { target, bound, margin: rounding_margin(nrows), must_exhaust, vectors }
     }

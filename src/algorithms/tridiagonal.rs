@@ -57,9 +57,15 @@ impl Tridiagonal {
         x.max(floor)
     }
 
-    /// The second largest eigenvalue, by bisection on the count of eigenvalues above `x`.
+    /// The second largest eigenvalue.
     pub(crate) fn second(&self, top: f64) -> Option<f64> {
-        if self.len() < 2 {
+        self.nth(2, top)
+    }
+
+    /// The `n`-th largest eigenvalue, by bisection on the count of eigenvalues above `x`; `None`
+    /// when there are fewer.
+    pub(crate) fn nth(&self, n: usize, top: f64) -> Option<f64> {
+        if self.len() < n {
             return None;
         }
         let (mut low, mut high) = (0.0_f64, top);
@@ -68,7 +74,7 @@ impl Tridiagonal {
             if middle <= low || middle >= high {
                 break;
             }
-            *(if self.count_above(middle) >= 2 { &mut low } else { &mut high }) = middle;
+            *(if self.count_above(middle) >= n { &mut low } else { &mut high }) = middle;
         }
         Some(high)
     }

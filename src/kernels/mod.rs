@@ -2,15 +2,19 @@
 //!
 //! Every kernel takes the tier ([`Level`](crate::Level)) first and returns the same bits on each.
 //! The matrix operations are built from two primitives of `rows`: dot products of several rows
-//! with one vector, and the update of one vector by several rows.
+//! with one vector, and the update of one vector by several rows. Matrices small enough to be solved
+//! at one go have kernels of their own: `eight` takes eight of them at a time, one per lane, and
+//! `symmetric` reduces one.
 
 pub(crate) mod block;
 mod block_rows;
+pub(crate) mod eight;
 pub(crate) mod fused;
 pub(crate) mod matvec;
 pub(crate) mod panel;
 pub(crate) mod reduce;
 mod rows;
+pub(crate) mod symmetric;
 pub(crate) mod vector;
 
 pub use block::block_gram_f32;

@@ -193,7 +193,7 @@ fn update_tile<S, T, A, const L: usize, const W: usize>(
 
 /// Chunks `k .. k + W` of a row.
 #[inline(always)]
-fn chunks_at<T, const L: usize, const W: usize>(row: &[T], k: usize) -> &[[T; L]; W] {
+pub(super) fn chunks_at<T, const L: usize, const W: usize>(row: &[T], k: usize) -> &[[T; L]; W] {
     row.as_chunks::<L>().0[k..k + W].try_into().expect("the range has W chunks")
 }
 

@@ -45,7 +45,7 @@ impl Runner for BlockRunner<'_> {
 /// Runs `job(i, runner)` for every `i`, where `sizes[i]` is the job's size in matrix elements.
 ///
 /// # Errors
-/// The error of the job with the lowest index among those that failed; [`Error::Interrupted`] when
+/// The error of the lowest matrix or, where it names none, job among those that failed; [`Error::Interrupted`] when
 /// `interrupted` said so.
 pub(crate) fn run(
     sizes: &[usize],
@@ -56,7 +56,9 @@ pub(crate) fn run(
     let stopped = AtomicBool::new(false);
     if sizes.iter().sum::<usize>() <= INLINE_WORK {
         let runner = BlockRunner { stopped: &stopped, divide: false };
-        return (0..sizes.len()).try_for_each(|i| job(i, runner));
+        let queue = Queue::new(sizes, 1);
+        queue.drain(&|i| job(i, runner), &stopped);
+        return queue.result(false);
     }
     let threads = threads.unwrap_or_else(num_threads);
     let queue = Queue::new(sizes, threads);
@@ -118,7 +120,8 @@ impl Queue {
         }
     }
 
-    fn fail(&self, i: usize, error: Error) {
+    fn fail(&self, job: usize, error: Error) {
+        let i = if let Error::NonFinite { index } = error { index } else { job };
         let mut failure = self.failure.lock().unwrap_or_else(|e| e.into_inner());
         if failure.as_ref().is_none_or(|(first, _)| i < *first) {
             *failure = Some((i, error));

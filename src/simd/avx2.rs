@@ -95,6 +95,16 @@ impl Vector<f32, 16> for F32s {
             Self(_mm256_add_ps(self.0, y.0), _mm256_add_ps(self.1, y.1));
         fn mul(self, y: Self) -> Self =
             Self(_mm256_mul_ps(self.0, y.0), _mm256_mul_ps(self.1, y.1));
+        fn sub(self, y: Self) -> Self =
+            Self(_mm256_sub_ps(self.0, y.0), _mm256_sub_ps(self.1, y.1));
+        fn div(self, y: Self) -> Self =
+            Self(_mm256_div_ps(self.0, y.0), _mm256_div_ps(self.1, y.1));
+        fn sqrt(self) -> Self = Self(_mm256_sqrt_ps(self.0), _mm256_sqrt_ps(self.1));
+        fn select_le(self, limit: Self, yes: Self, no: Self) -> Self = {
+            let low = _mm256_cmp_ps::<_CMP_LE_OQ>(self.0, limit.0);
+            let high = _mm256_cmp_ps::<_CMP_LE_OQ>(self.1, limit.1);
+            Self(_mm256_blendv_ps(no.0, yes.0, low), _mm256_blendv_ps(no.1, yes.1, high))
+        };
         fn mul_add(self, y: Self, z: Self) -> Self =
             Self(_mm256_fmadd_ps(self.0, y.0, z.0), _mm256_fmadd_ps(self.1, y.1, z.1));
         fn max_abs(self, y: Self) -> Self = {
@@ -134,6 +144,16 @@ impl Vector<f64, 8> for F64s {
             Self(_mm256_add_pd(self.0, y.0), _mm256_add_pd(self.1, y.1));
         fn mul(self, y: Self) -> Self =
             Self(_mm256_mul_pd(self.0, y.0), _mm256_mul_pd(self.1, y.1));
+        fn sub(self, y: Self) -> Self =
+            Self(_mm256_sub_pd(self.0, y.0), _mm256_sub_pd(self.1, y.1));
+        fn div(self, y: Self) -> Self =
+            Self(_mm256_div_pd(self.0, y.0), _mm256_div_pd(self.1, y.1));
+        fn sqrt(self) -> Self = Self(_mm256_sqrt_pd(self.0), _mm256_sqrt_pd(self.1));
+        fn select_le(self, limit: Self, yes: Self, no: Self) -> Self = {
+            let low = _mm256_cmp_pd::<_CMP_LE_OQ>(self.0, limit.0);
+            let high = _mm256_cmp_pd::<_CMP_LE_OQ>(self.1, limit.1);
+            Self(_mm256_blendv_pd(no.0, yes.0, low), _mm256_blendv_pd(no.1, yes.1, high))
+        };
         fn mul_add(self, y: Self, z: Self) -> Self =
             Self(_mm256_fmadd_pd(self.0, y.0, z.0), _mm256_fmadd_pd(self.1, y.1, z.1));
         fn max_abs(self, y: Self) -> Self = {

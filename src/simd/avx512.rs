@@ -64,6 +64,13 @@ impl Vector<f32, 16> for F32s {
         fn store(self, dst: &mut [f32; 16]) -> () = _mm512_storeu_ps(dst.as_mut_ptr(), self.0);
         fn add(self, y: Self) -> Self = Self(_mm512_add_ps(self.0, y.0));
         fn mul(self, y: Self) -> Self = Self(_mm512_mul_ps(self.0, y.0));
+        fn sub(self, y: Self) -> Self = Self(_mm512_sub_ps(self.0, y.0));
+        fn div(self, y: Self) -> Self = Self(_mm512_div_ps(self.0, y.0));
+        fn sqrt(self) -> Self = Self(_mm512_sqrt_ps(self.0));
+        fn select_le(self, limit: Self, yes: Self, no: Self) -> Self = {
+            let mask = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(self.0, limit.0);
+            Self(_mm512_mask_blend_ps(mask, no.0, yes.0))
+        };
         fn mul_add(self, y: Self, z: Self) -> Self = Self(_mm512_fmadd_ps(self.0, y.0, z.0));
         fn max_abs(self, y: Self) -> Self = Self(_mm512_max_ps(self.0, _mm512_abs_ps(y.0)));
         fn sum(self) -> f32 = {
@@ -106,6 +113,13 @@ impl Vector<f64, 8> for F64s {
         fn store(self, dst: &mut [f64; 8]) -> () = _mm512_storeu_pd(dst.as_mut_ptr(), self.0);
         fn add(self, y: Self) -> Self = Self(_mm512_add_pd(self.0, y.0));
         fn mul(self, y: Self) -> Self = Self(_mm512_mul_pd(self.0, y.0));
+        fn sub(self, y: Self) -> Self = Self(_mm512_sub_pd(self.0, y.0));
+        fn div(self, y: Self) -> Self = Self(_mm512_div_pd(self.0, y.0));
+        fn sqrt(self) -> Self = Self(_mm512_sqrt_pd(self.0));
+        fn select_le(self, limit: Self, yes: Self, no: Self) -> Self = {
+            let mask = _mm512_cmp_pd_mask::<_CMP_LE_OQ>(self.0, limit.0);
+            Self(_mm512_mask_blend_pd(mask, no.0, yes.0))
+        };
         fn mul_add(self, y: Self, z: Self) -> Self = Self(_mm512_fmadd_pd(self.0, y.0, z.0));
         fn max_abs(self, y: Self) -> Self = Self(_mm512_max_pd(self.0, _mm512_abs_pd(y.0)));
         fn sum(self) -> f64 = {

@@ -45,6 +45,22 @@ macro_rules! impl_lanes {
                 std::array::from_fn(|i| self[i].mul_add(y[i], z[i]))
             }
             #[inline(always)]
+            fn sub(self, y: Self) -> Self {
+                std::array::from_fn(|i| self[i] - y[i])
+            }
+            #[inline(always)]
+            fn div(self, y: Self) -> Self {
+                std::array::from_fn(|i| self[i] / y[i])
+            }
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                self.map(<$a>::sqrt)
+            }
+            #[inline(always)]
+            fn select_le(self, limit: Self, yes: Self, no: Self) -> Self {
+                std::array::from_fn(|i| if self[i] <= limit[i] { yes[i] } else { no[i] })
+            }
+            #[inline(always)]
             fn max_abs(self, y: Self) -> Self {
                 std::array::from_fn(|i| self[i].max(y[i].abs()))
             }

@@ -1,16 +1,18 @@
-//! What a tier must offer: about fifteen operations on the virtual vector.
+//! What a tier must offer: about twenty operations on the virtual vector.
 //!
 //! Vectors are made by a tier's token alone, so that no operation can be reached without the proof
 //! that the CPU has it.
 
-use std::ops::{Add, Mul};
+use std::ops::{Add, Div, Mul, Sub};
 
 use half::{bf16, f16};
 
 use crate::scalar::Element;
 
 /// Number types that kernels compute in.
-pub(crate) trait Real: Element + Add<Output = Self> + Mul<Output = Self> {
+pub(crate) trait Real:
+    Element + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
+{
     const ZERO: Self;
 }
 
@@ -30,9 +32,14 @@ pub(crate) trait Vector<A: Real, const L: usize>: Copy {
     fn mul(self, y: Self) -> Self;
     /// `self * y + z`, rounded once.
     fn mul_add(self, y: Self, z: Self) -> Self;
+    fn sub(self, y: Self) -> Self;
+    fn div(self, y: Self) -> Self;
+    fn sqrt(self) -> Self;
     /// The larger of `self`, which is not negative, and `|y|` in each lane; unspecified in a lane
     /// that holds a NaN.
     fn max_abs(self, y: Self) -> Self;
+    /// `yes` in each lane where `self <= limit`, else `no`, as where either is a NaN.
+    fn select_le(self, limit: Self, yes: Self, no: Self) -> Self;
     /// The sum of all lanes: the upper half is folded onto the lower until one lane is left.
     fn sum(self) -> A;
     /// The largest lane.

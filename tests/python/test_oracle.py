@@ -110,10 +110,18 @@ def test_triplet_of_family_brackets_sigma(family):
 
 
 def test_triplet_of_gapped_matrix_finds_second():
-    top = leading_triplet(with_spectrum([5.0, 2.0, 1e-3], 40, 30))
+    top = leading_triplet(with_spectrum([5.0, 2.0, 1e-3], 240, 230))
     assert top.second == pytest.approx(2, rel=1e-3)
     assert top.n_passes >= 2
     assert top.method == "lanczos"
+
+
+def test_triplet_of_small_matrix_is_direct():
+    top = leading_triplet(with_spectrum([5.0, 2.0, 1e-3], 40, 30))
+    assert top.sigma == pytest.approx(5, rel=1e-14)
+    assert top.second == pytest.approx(2, rel=1e-13)
+    assert top.n_passes == 2
+    assert top.method == "direct"
 
 
 def test_triplet_of_stack_has_batch_shapes():

@@ -13,6 +13,7 @@ const PRECISE: Request<'static> = Request {
     maxiter: 300,
     seed: 0,
     vectors: true,
+    second: true,
     check_finite: false,
     v0: None,
 };

@@ -17,10 +17,10 @@ struct Case {
 
 impl Case {
     fn new() -> Self {
-        let a = gaussian(60, 50, 11);
+        let a = gaussian(160, 150, 11);
         let goal = Goal::Rtol(Some(1e-14));
         let solution = one(a.view(), &Request { goal, ..PRECISE });
-        let mut adversary = vec![0.0; 50];
+        let mut adversary = vec![0.0; 150];
         adversary[0] = 1.0;
         let component = solution.v[0];
         adversary.iter_mut().zip(&solution.v).for_each(|(x, v)| *x -= component * v);
@@ -76,7 +76,7 @@ fn upper_end_fails_no_more_often_than_asked() {
 
 #[test]
 fn smaller_failure_probability_never_lowers_the_upper_end() {
-    let a = gaussian(60, 50, 12);
+    let a = gaussian(160, 150, 12);
     for seed in 0..20 {
         let upper = |failure_prob| {
             let goal = Goal::Width { width: 1e-9, failure_prob };
@@ -90,7 +90,7 @@ fn smaller_failure_probability_never_lowers_the_upper_end() {
 
 #[test]
 fn width_is_kept_when_it_is_reached() {
-    for (nrows, ncols) in [(60, 50), (50, 80), (20, 9)] {
+    for (nrows, ncols) in [(160, 150), (150, 180), (60, 50), (20, 9)] {
         let a = gaussian(nrows, ncols, 13);
         let sigma = one(a.view(), &PRECISE).sigma;
         for width in [1.0, 0.1, 1e-3, 1e-8] {

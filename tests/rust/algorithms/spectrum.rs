@@ -11,6 +11,7 @@ pub(crate) const PRECISE: Request<'static> = Request {
     maxiter: 300,
     seed: 0,
     vectors: true,
+    second: true,
     check_finite: false,
     v0: None,
 };

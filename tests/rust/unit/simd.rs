@@ -59,7 +59,11 @@ impl Kernel for Doubles {
         let largest = <S as Lanes<f64, 8>>::splat(s, 0.0).max_abs(x).max_abs(y);
         let mut out = vec![x.sum(), largest.max()];
         let mut lanes = [0.0; 8];
-        for v in [x.add(y), x.mul(y), x.mul_add(y, w), largest] {
+        let chosen = x.select_le(y, w, x);
+        let (root, thirds) = (largest.sqrt(), s.splat(z[3] - 3.0));
+        for v in
+            [x.add(y), x.sub(y), x.mul(y), x.div(thirds), x.mul_add(y, w), largest, root, chosen]
+        {
             v.store(&mut lanes);
             out.extend(lanes);
         }
@@ -89,7 +93,11 @@ impl Kernel for Singles {
         let largest = <S as Lanes<f32, 16>>::splat(s, 0.0).max_abs(x).max_abs(y);
         let mut out = vec![x.sum(), largest.max()];
         let mut lanes = [0.0; 16];
-        for v in [x.add(y), x.mul(y), x.mul_add(y, w), largest] {
+        let chosen = x.select_le(y, w, x);
+        let (root, thirds) = (largest.sqrt(), s.splat(z[3] - 3.0));
+        for v in
+            [x.add(y), x.sub(y), x.mul(y), x.div(thirds), x.mul_add(y, w), largest, root, chosen]
+        {
             v.store(&mut lanes);
             out.extend(lanes);
         }
@@ -102,6 +110,28 @@ impl Kernel for Singles {
         }
         out.into_iter().map(f32::to_bits).collect()
     }
+}
+
+/// The selection by comparison, where one side is a NaN.
+struct Selection;
+
+impl Kernel for Selection {
+    type Output = [f64; 8];
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) -> [f64; 8] {
+        let x = [0.0, -0.0, 1.0, f64::NAN, f64::INFINITY, -1.0, 5e-324, f64::NAN];
+        let limit = [-0.0, 0.0, 0.5, 1.0, f64::INFINITY, f64::NAN, 0.0, f64::NAN];
+        let (x, limit) = (<S as Lanes<f64, 8>>::load(s, &x), <S as Lanes<f64, 8>>::load(s, &limit));
+        let (yes, no) = (<S as Lanes<f64, 8>>::splat(s, 1.0), <S as Lanes<f64, 8>>::splat(s, 2.0));
+        let mut out = [0.0; 8];
+        x.select_le(limit, yes, no).store(&mut out);
+        out
+    }
+}
+
+#[test]
+fn selection_treats_a_nan_as_larger() {
+    assert_eq!(on_every_tier(|| Selection), [1.0, 1.0, 2.0, 2.0, 1.0, 2.0, 2.0, 2.0]);
 }
 
 fn on_every_tier<K: Kernel>(kernel: impl Fn() -> K) -> K::Output

@@ -1,0 +1,128 @@
+//! Floor F6: complex matrices in, complex vectors out.
+//!
+//! Algorithms know complex matrices in one of two real forms: the operator of the stored parts,
+//! with vectors of pairs, or the real matrix of twice the size. What differs from a real matrix on
+//! the way in and out is here. Vectors outside are pairs too: real and imaginary parts side by
+//! side.
+
+use std::ops::Neg;
+
+use crate::algorithms::lanczos::{self, Outcome, Settings, Vectors};
+use crate::error::Error;
+use crate::kernels::matvec::rmatvec;
+use crate::matrix::{MatRef, Matrix, Store, with_storage};
+use crate::operator::Runner;
+use crate::operator::complex::{ComplexDense, adjoint_product};
+use crate::operator::gather::adjoint;
+use crate::scalar::{Element, exponent, halved_power, ldexp};
+use crate::simd::{Level, Load};
+
+/// Runs Lanczos on a complex matrix; the start of `settings` is the caller's right vector.
+///
+/// The operator is the stored rows where there are enough of them, else their adjoint, copied once.
+/// For a matrix stored by columns that is the conjugate of what the caller has, or of its adjoint:
+/// the same singular values, conjugate vectors.
+///
+/// # Errors
+/// [`Error::Interrupted`] when the runner says so.
+pub(crate) fn iterate<R: Runner>(
+    matrix: &Matrix<'_>,
+    settings: Settings<'_>,
+    runner: R,
+) -> Result<Outcome, Error> {
+    let mut outcome = with_storage!(matrix.storage, a => stored(matrix, a, settings, runner))?;
+    let vectors = outcome.found.as_mut().and_then(|found| found.vectors.as_mut());
+    if let Some(Vectors { left, right, .. }) = vectors.filter(|_| matrix.transposed) {
+        conjugate(left);
+        conjugate(right);
+    }
+    Ok(outcome)
+}
+
+fn stored<T: Store + Load<f64, 8> + Neg<Output = T>, R: Runner>(
+    matrix: &Matrix<'_>,
+    a: MatRef<'_, T>,
+    settings: Settings<'_>,
+    runner: R,
+) -> Result<Outcome, Error> {
+    let ((nrows, ncols), turned) = matrix.upright();
+    if turned == matrix.transposed {
+        return upright(matrix, a, settings, runner);
+    }
+    let copy = adjoint(a);
+    let rows = MatRef::from_slice(&copy, nrows, 2 * ncols).expect("as many pairs as entries");
+    upright(matrix, rows, settings, runner)
+}
+
+/// `rows` are those of the operator for `matrix`.
+fn upright<T: Store + Load<f64, 8>, R: Runner>(
+    matrix: &Matrix<'_>,
+    rows: MatRef<'_, T>,
+    settings: Settings<'_>,
+    runner: R,
+) -> Result<Outcome, Error> {
+    let turned = matrix.upright().1;
+    let start = settings.v0.map(|v0| {
+        let mut v0 = v0.to_vec();
+        if matrix.transposed {
+            conjugate(&mut v0);
+        }
+        if turned { adjoint_times(settings.level, rows, &v0) } else { v0 }
+    });
+    let parts = Matrix { storage: T::store(rows), transposed: false, complex: false };
+    let mut op = ComplexDense::new(parts, settings.level, runner);
+    lanczos::run(&mut op, Settings { v0: start.as_deref(), ..settings })
+}
+
+/// `B^H x`, where `rows` are the parts of `B`.
+fn adjoint_times<T: Load<f64, 8>>(level: Level, rows: MatRef<'_, T>, x: &[f64]) -> Vec<f64> {
+    let product = |part: usize| {
+        let x: Vec<f64> = x.as_chunks::<2>().0.iter().map(|pair| pair[part]).collect();
+        let mut y = vec![0.0; rows.ncols()];
+        rmatvec(level, rows, &x, &mut y);
+        y
+    };
+    let mut z = vec![0.0; rows.ncols()];
+    adjoint_product(&product(0), &product(1), &mut z);
+    z
+}
+
+fn conjugate(x: &mut [f64]) {
+    x.as_chunks_mut::<2>().0.iter_mut().for_each(|[_, im]| *im = -*im);
+}
+
+/// Turns vectors of the real matrix of twice the size, all real parts before all imaginary ones,
+/// into pairs.
+pub(crate) fn pair_up(outcome: &mut Outcome) {
+    let pairs = |x: &mut Vec<f64>| {
+        let (re, im) = x.split_at(x.len() / 2);
+        *x = re.iter().zip(im).flat_map(|(&re, &im)| [re, im]).collect();
+    };
+    let vectors = outcome.found.as_mut().and_then(|found| found.vectors.as_mut());
+    if let Some(Vectors { left, right, .. }) = vectors {
+        pairs(left);
+        pairs(right);
+    }
+}
+
+/// The largest modulus of an entry that is finite, in one sweep.
+pub(crate) fn largest_modulus(matrix: &Matrix<'_>) -> f64 {
+    fn largest<T: Element>(a: MatRef<'_, T>) -> f64 {
+        let pairs = || (0..a.nrows()).flat_map(|i| a.row(i).as_chunks::<2>().0);
+        let parts = || pairs().map(|pair| pair.map(T::to_f64)).filter(|pair| is_finite(pair));
+        let part = parts().flatten().fold(0.0_f64, |m, x| m.max(x.abs()));
+        if part == 0.0 {
+            return 0.0;
+        }
+        // Squares of numbers near one neither overflow nor vanish.
+        let (first, second) = halved_power(-exponent(part));
+        let square = |pair: [f64; 2]| pair.map(|x| x * first * second).map(|x| x * x);
+        let squares = parts().map(square).fold(0.0_f64, |m, [re, im]| m.max(re + im));
+        ldexp(squares.sqrt(), exponent(part))
+    }
+    with_storage!(matrix.storage, a => largest(a))
+}
+
+fn is_finite(pair: &[f64; 2]) -> bool {
+    pair.iter().all(|x| x.is_finite())
+}
