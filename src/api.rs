@@ -28,6 +28,13 @@ pub enum Goal {
         /// The probability, over the random start, that `upper` is too low.
         failure_prob: f64,
     },
+    /// An interval `upper <= (1 + width) * lower` that holds whatever the start, rounding included.
+    Rigorous {
+        /// Relative width of the interval.
+        width: f64,
+        /// Relative error of sigma itself; `None` as for [`Goal::Rtol`].
+        rtol: Option<f64>,
+    },
 }
 
 /// The settings of a call, the same for every matrix in it.

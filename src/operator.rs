@@ -5,6 +5,9 @@
 //! shorter side's length, and cut into blocks by its shape alone. Who runs the blocks is the
 //! [`Runner`]'s affair: [`InOrder`] here, a thread pool in `schedule/`, with the same bits.
 
+pub(crate) mod gram;
+pub(crate) mod symmetric;
+
 use std::ops::Range;
 
 use crate::error::Error;
@@ -47,6 +50,19 @@ pub trait Runner {
         blocks: &mut [Block<'_>],
         work: &(dyn Fn(&mut Block<'_>) + Sync),
     ) -> Result<(), Error>;
+
+    /// Calls `work` on every piece of any other work, in any order.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    fn each<T: Send>(
+        &self,
+        pieces: &mut [T],
+        work: &(dyn Fn(&mut T) + Sync),
+    ) -> Result<(), Error> {
+        pieces.iter_mut().for_each(work);
+        Ok(())
+    }
 }
 
 /// One block of a pass: rows of the operator, their piece of `t`, and a partial `z`.

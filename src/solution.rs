@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::algorithms::certificate;
 use crate::algorithms::lanczos::{self, Found, Outcome, Settings};
 use crate::algorithms::stopping::Target;
 use crate::api::{Goal, Request};
@@ -13,7 +14,7 @@ use crate::error::Error;
 use crate::kernels::matvec::{matvec, rmatvec};
 use crate::matrix::{Matrix, with_storage};
 use crate::operator::{Dense, Runner};
-use crate::scalar::{Element, ldexp};
+use crate::scalar::{Element, ldexp, ldexp_down, ldexp_up};
 use crate::simd::Level;
 
 /// How sigma was found.
@@ -89,17 +90,33 @@ pub(crate) fn solve_one<R: Runner>(
         v0: turned_v0.as_deref().or(v0),
         vectors: request.vectors,
     };
-    let outcome = lanczos::run(&mut op, settings)?;
-    let solution = Solution::from_outcome(matrix, outcome, turned, request.vectors);
+    let outcome = match request.goal {
+        Goal::Rigorous { width, rtol } => {
+            let rtol = rtol.unwrap_or_else(|| default_rtol(matrix));
+            certificate::run(&mut op, settings, certificate::Goal { width, rtol })?
+        }
+        _ => lanczos::run(&mut op, settings)?,
+    };
+    let mut solution = Solution::from_outcome(matrix, outcome, turned, request.vectors);
+    if let Goal::Rigorous { width, .. } = request.goal {
+        // The ends may have moved on their way into the subnormal numbers.
+        let is_narrow = solution.upper <= (1.0 + width) * solution.lower;
+        solution.converged &= is_narrow || solution.sigma.is_nan();
+    }
     Ok(Solution { elapsed: begin.elapsed(), ..solution })
 }
 
 fn target(matrix: &Matrix<'_>, goal: Goal) -> Target {
     match goal {
-        Goal::Rtol(Some(rtol)) => Target::Rtol(rtol),
-        Goal::Rtol(None) => Target::Rtol(if matrix.is_wide() { 1e-10 } else { 1e-6 }),
+        Goal::Rtol(rtol) | Goal::Rigorous { rtol, .. } => {
+            Target::Rtol(rtol.unwrap_or_else(|| default_rtol(matrix)))
+        }
         Goal::Width { width, failure_prob } => Target::Width { width, failure_prob },
     }
+}
+
+fn default_rtol(matrix: &Matrix<'_>) -> f64 {
+    if matrix.is_wide() { 1e-10 } else { 1e-6 }
 }
 
 /// `A x` in the caller's orientation.
@@ -131,8 +148,8 @@ impl Solution {
             u: Vec::new(),
             v: Vec::new(),
             second: ldexp(found.second, exponent),
-            lower: ldexp(found.lower, exponent),
-            upper: ldexp(found.upper, exponent),
+            lower: ldexp_down(found.lower, exponent),
+            upper: ldexp_up(found.upper, exponent),
             residual: f64::NAN,
             n_passes,
             converged: found.converged,

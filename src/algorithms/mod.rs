@@ -5,7 +5,10 @@
 
 pub(crate) mod basis;
 pub(crate) mod bounds;
+pub(crate) mod certificate;
 pub(crate) mod lanczos;
+mod proof;
+mod rounding;
 pub(crate) mod start;
 pub(crate) mod stopping;
 pub(crate) mod tridiagonal;

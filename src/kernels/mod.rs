@@ -4,8 +4,11 @@
 //! The matrix operations are built from two primitives of `rows`: dot products of several rows
 //! with one vector, and the update of one vector by several rows.
 
+pub(crate) mod cholesky;
 pub(crate) mod fused;
+pub(crate) mod magnitude;
 pub(crate) mod matvec;
+pub(crate) mod product;
 pub(crate) mod reduce;
 mod rows;
 pub(crate) mod vector;

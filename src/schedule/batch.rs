@@ -32,15 +32,23 @@ impl Runner for BlockRunner<'_> {
         blocks: &mut [Block<'_>],
         work: &(dyn Fn(&mut Block<'_>) + Sync),
     ) -> Result<(), Error> {
-        let unless_stopped = |block: &mut Block<'_>| {
+        self.each(blocks, work)
+    }
+
+    fn each<T: Send>(
+        &self,
+        pieces: &mut [T],
+        work: &(dyn Fn(&mut T) + Sync),
+    ) -> Result<(), Error> {
+        let unless_stopped = |piece: &mut T| {
             if !self.stopped.load(Ordering::Relaxed) {
-                work(block);
+                work(piece);
             }
         };
-        if self.divide && blocks.len() > 1 {
-            blocks.par_iter_mut().for_each(unless_stopped);
+        if self.divide && pieces.len() > 1 {
+            pieces.par_iter_mut().for_each(unless_stopped);
         } else {
-            blocks.iter_mut().for_each(unless_stopped);
+            pieces.iter_mut().for_each(unless_stopped);
         }
         if self.stopped.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
     }
