@@ -55,11 +55,7 @@ pub trait Runner {
     ///
     /// # Errors
     /// As [`run`](Self::run).
-    fn each<T: Send>(
-        &self,
-        pieces: &mut [T],
-        work: &(dyn Fn(&mut T) + Sync),
-    ) -> Result<(), Error> {
+    fn each<T: Send>(&self, pieces: &mut [T], work: &(dyn Fn(&mut T) + Sync)) -> Result<(), Error> {
         pieces.iter_mut().for_each(work);
         Ok(())
     }

@@ -16,7 +16,7 @@
 use crate::error::Error;
 use crate::kernels::reduce::dot;
 use crate::operator::gram::Gram;
-use crate::operator::symmetric::{Factored, Symmetric};
+use crate::operator::symmetric::Factored;
 use crate::scalar::ldexp;
 
 use super::lanczos::{self, Found, Outcome, Settings};
@@ -136,10 +136,6 @@ impl<O: Gram> Search<'_, '_, O> {
 
     /// Lowers the upper end by factorisations, until one runs to its end.
     fn factor(&mut self) -> Result<(), Error> {
-        let ncols = self.op.shape().1;
-        let Some(mut s) = Symmetric::zeros(ncols) else { return Ok(()) };
-        let Some(g) = self.op.gram()? else { return Ok(()) };
-        self.n_passes += 1;
         let mut widening = 1.0;
         for _ in 0..ATTEMPTS {
             let shift = self.shift(widening);
@@ -147,13 +143,15 @@ impl<O: Gram> Search<'_, '_, O> {
             if upper >= self.upper {
                 break;
             }
-            match self.op.factor_shifted(shift, &g, &mut s)? {
-                Factored::Completed => {
+            self.n_passes += 1;
+            match self.op.factor_shifted(shift)? {
+                None => break,
+                Some(Factored::Completed) => {
                     self.upper = upper;
                     break;
                 }
-                Factored::Indefinite(x) if self.learn(&x)? => {}
-                Factored::Indefinite(_) => widening *= WIDENING,
+                Some(Factored::Indefinite(x)) if self.learn(&x)? => {}
+                Some(Factored::Indefinite(_)) => widening *= WIDENING,
             }
         }
         Ok(())
@@ -187,8 +185,7 @@ impl<O: Gram> Search<'_, '_, O> {
 
     fn finish(self, vectors: bool) -> Found {
         let is_narrow = self.is_narrow();
-        let is_accurate =
-            self.found.converged || self.upper <= (1.0 + self.goal.rtol) * self.lower;
+        let is_accurate = self.found.converged || self.upper <= (1.0 + self.goal.rtol) * self.lower;
         let sigma = self.found.sigma.clamp(self.lower, self.upper.max(self.lower));
         Found {
             sigma,

@@ -53,7 +53,11 @@ impl Facts {
 
     /// (P2) The lower bound that `v`, `t = fl(B v)` and `z = fl(B' t)` prove by their computed
     /// sums of squares.
-    pub(super) fn product(&self, [v, t, z]: [f64; 3]) -> f64 {
+    pub(super) fn product(&self, squares: [f64; 3]) -> f64 {
+        let [v, t, z] = squares;
+        if !squares.iter().all(|x| x.is_finite()) {
+            return 0.0;
+        }
         let (of_rows, of_columns) = (gamma(self.nrows), gamma(self.ncols));
         let norm = self.frobenius();
         // What may be lost where a vector takes the scale: `2^-110` of the largest entry each.

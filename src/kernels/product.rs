@@ -8,11 +8,6 @@
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayRef2, ArrayView2};
 
-/// `c += a b'`.
-pub(crate) fn add_product(c: &mut ArrayRef2<f64>, a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) {
-    general_mat_mul(1.0, &a, &b.t(), 1.0, c);
-}
-
 /// `c -= a b'`.
 pub(crate) fn subtract_product(
     c: &mut ArrayRef2<f64>,

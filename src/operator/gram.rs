@@ -1,11 +1,11 @@
-//! What a proof asks of an operator beyond its products: the Gram matrix `B'B`, its shifted
-//! factorisation, and the products with `|B|`.
+//! What a proof asks of an operator beyond its products: the factorisation of `c^2 I - B'B`, and the
+//! products with `|B|`.
 
 use ndarray::{ArrayView2, Axis, Slice};
 
 use crate::error::Error;
 use crate::kernels::magnitude::{abs_axpy, abs_dot, widen};
-use crate::kernels::product::add_product;
+use crate::kernels::product::subtract_product;
 use crate::matrix::{MatRef, with_storage};
 use crate::scalar::Element;
 
@@ -17,55 +17,35 @@ const DEPTH: usize = 256;
 
 /// An operator whose entries may be multiplied with each other.
 pub(crate) trait Gram: LinearOperator {
-    /// The lower triangle of `B'B`, each entry a sum of one product per row; `None` when there is
-    /// no memory for it.
+    /// Forms `shift * I - B'B`, each entry by one product per row, and factors it; `None` when
+    /// there is no memory for the triangle.
     ///
     /// # Errors
     /// [`Error::Interrupted`] when the caller asked to stop.
-    fn gram(&mut self) -> Result<Option<Symmetric>, Error>;
-
-    /// Factors `shift * I - g` in the place of `s`.
-    ///
-    /// # Errors
-    /// As [`gram`](Self::gram).
-    fn factor_shifted(
-        &self,
-        shift: f64,
-        g: &Symmetric,
-        s: &mut Symmetric,
-    ) -> Result<Factored, Error>;
+    fn factor_shifted(&mut self, shift: f64) -> Result<Option<Factored>, Error>;
 
     /// `z = |B|' |B| x` for `x >= 0`.
     ///
     /// # Errors
-    /// As [`gram`](Self::gram).
+    /// As [`factor_shifted`](Self::factor_shifted).
     fn abs_gram_matvec(&mut self, x: &[f64], z: &mut [f64]) -> Result<(), Error>;
 }
 
 impl<R: Runner> Gram for Dense<'_, R> {
-    fn gram(&mut self) -> Result<Option<Symmetric>, Error> {
+    fn factor_shifted(&mut self, shift: f64) -> Result<Option<Factored>, Error> {
         let (nrows, ncols) = self.shape();
-        let Some(mut g) = Symmetric::zeros(ncols) else { return Ok(None) };
+        let Some(mut s) = Symmetric::zeros(ncols) else { return Ok(None) };
         let mut entries = vec![0.0; DEPTH.min(nrows) * ncols];
         for start in (0..nrows).step_by(DEPTH) {
             let depth = DEPTH.min(nrows - start);
             let panel = self.widened(start, &mut entries[..depth * ncols])?;
-            self.runner.each(&mut g.tiles(), &|placed| {
+            self.runner.each(&mut s.tiles(), &|placed| {
                 let Placed { row, column, tile } = placed;
-                add_product(tile, tile_rows(panel, *row), tile_rows(panel, *column));
+                subtract_product(tile, tile_rows(panel, *row), tile_rows(panel, *column));
             })?;
         }
-        Ok(Some(g))
-    }
-
-    fn factor_shifted(
-        &self,
-        shift: f64,
-        g: &Symmetric,
-        s: &mut Symmetric,
-    ) -> Result<Factored, Error> {
-        s.assign_shifted(shift, g);
-        s.factor(self.level, &self.runner)
+        s.shift_diagonal(shift);
+        s.factor(self.level, &self.runner).map(Some)
     }
 
     fn abs_gram_matvec(&mut self, x: &[f64], z: &mut [f64]) -> Result<(), Error> {

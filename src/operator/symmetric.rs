@@ -55,13 +55,10 @@ impl Symmetric {
         columns.flat_map(|(j, tiles)| placed(j, tiles)).collect()
     }
 
-    /// `self = shift * I - g`: one rounding in an entry of the diagonal, none in the others.
-    pub(super) fn assign_shifted(&mut self, shift: f64, g: &Self) {
-        for (mine, other) in self.columns.iter_mut().flatten().zip(g.columns.iter().flatten()) {
-            mine.zip_mut_with(other, |s, g| *s = -g);
-        }
+    /// Adds to the diagonal: one rounding in each of its entries.
+    pub(super) fn shift_diagonal(&mut self, shift: f64) {
         for tiles in &mut self.columns {
-            tiles[0].diag_mut().mapv_inplace(|minus_g| shift + minus_g);
+            tiles[0].diag_mut().mapv_inplace(|x| shift + x);
         }
     }
 

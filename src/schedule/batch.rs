@@ -35,11 +35,7 @@ impl Runner for BlockRunner<'_> {
         self.each(blocks, work)
     }
 
-    fn each<T: Send>(
-        &self,
-        pieces: &mut [T],
-        work: &(dyn Fn(&mut T) + Sync),
-    ) -> Result<(), Error> {
+    fn each<T: Send>(&self, pieces: &mut [T], work: &(dyn Fn(&mut T) + Sync)) -> Result<(), Error> {
         let unless_stopped = |piece: &mut T| {
             if !self.stopped.load(Ordering::Relaxed) {
                 work(piece);
