@@ -32,8 +32,8 @@ const RTOL: std::ops::RangeInclusive<f64> = 1e-14..=1e-2;
 /// Factorisations that are tried, each with a larger `c` than the one before.
 const ATTEMPTS: usize = 12;
 
-/// What an attempt without news of sigma widens the interval by.
-const WIDENING: f64 = 4.0;
+/// What a failed attempt widens the interval by, unless it is the first and sigma has grown.
+const WIDENING: f64 = 16.0;
 
 /// What is to be proved, and to which accuracy sigma itself is wanted.
 #[derive(Debug, Clone, Copy)]
@@ -51,16 +51,31 @@ pub(crate) fn run<O: Gram>(
     settings: Settings<'_>,
     goal: Goal,
 ) -> Result<Outcome, Error> {
-    let rtol = goal.rtol.min(PART_OF_WIDTH * goal.width).clamp(*RTOL.start(), *RTOL.end());
-    let first = Settings { target: Target::Rtol(rtol), vectors: true, ..settings };
+    let enough = (PART_OF_WIDTH * goal.width).clamp(*RTOL.start(), *RTOL.end());
+    let target = match goal.rtol < enough {
+        true => Target::Rtol(goal.rtol),
+        false => Target::Candidate(enough),
+    };
+    let first = Settings { target, vectors: true, ..settings };
     let outcome = lanczos::run(op, first)?;
     let Some(found) = outcome.found else { return Ok(outcome) };
     let facts = Facts::new(op.shape(), &outcome.entries);
     let (lower, upper) = (facts.largest_entry(), facts.frobenius());
-    let quantum = ldexp(f64::from_bits(1), -outcome.entries.exponent);
+    let exponent = outcome.entries.exponent;
+    let quantum = ldexp(f64::from_bits(1), -exponent);
     let n_passes = outcome.n_passes;
-    let mut search =
-        Search { op, settings: first, goal, facts, found, lower, upper, quantum, n_passes };
+    let mut search = Search {
+        op,
+        settings: first,
+        goal,
+        facts,
+        found,
+        lower,
+        upper,
+        quantum,
+        exponent,
+        n_passes,
+    };
     search.run()?;
     let n_passes = search.n_passes;
     Ok(Outcome { n_passes, found: Some(search.finish(settings.vectors)), ..outcome })
@@ -76,6 +91,7 @@ struct Search<'a, 's, O> {
     upper: f64,
     /// The spacing of the subnormal numbers, in the units of the operator.
     quantum: f64,
+    exponent: i32,
     n_passes: usize,
 }
 
@@ -137,7 +153,7 @@ impl<O: Gram> Search<'_, '_, O> {
     /// Lowers the upper end by factorisations, until one runs to its end.
     fn factor(&mut self) -> Result<(), Error> {
         let mut widening = 1.0;
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let shift = self.shift(widening);
             let upper = self.facts.factored(shift);
             if upper >= self.upper {
@@ -150,7 +166,7 @@ impl<O: Gram> Search<'_, '_, O> {
                     self.upper = upper;
                     break;
                 }
-                Some(Factored::Indefinite(x)) if self.learn(&x)? => {}
+                Some(Factored::Indefinite(x)) if self.learn(&x)? && attempt == 0 => {}
                 Some(Factored::Indefinite(_)) => widening *= WIDENING,
             }
         }
@@ -173,9 +189,15 @@ impl<O: Gram> Search<'_, '_, O> {
         if left == 0 || !x.iter().all(|x| x.is_finite()) {
             return Ok(false);
         }
-        let settings = Settings { v0: Some(x), maxiter: left, ..self.settings };
+        // What was missed once may be missed again: no candidate will do now.
+        let target = match self.settings.target {
+            Target::Candidate(rtol) => Target::Rtol(rtol),
+            target => target,
+        };
+        let settings = Settings { target, v0: Some(x), maxiter: left, ..self.settings };
         let outcome = lanczos::run(self.op, settings)?;
         self.n_passes += outcome.n_passes;
+        debug_assert_eq!(outcome.entries.exponent, self.exponent, "the units of all runs");
         if let Some(found) = outcome.found.filter(|found| found.sigma > self.found.sigma) {
             self.found = found;
             self.raise(&self.right())?;
@@ -184,6 +206,7 @@ impl<O: Gram> Search<'_, '_, O> {
     }
 
     fn finish(self, vectors: bool) -> Found {
+        debug_assert!(self.lower <= self.upper, "{} {}", self.lower, self.upper);
         let is_narrow = self.is_narrow();
         let is_accurate = self.found.converged || self.upper <= (1.0 + self.goal.rtol) * self.lower;
         let sigma = self.found.sigma.clamp(self.lower, self.upper.max(self.lower));

@@ -1,9 +1,8 @@
-"""The sixteen matrix types of LAPACK's own test of its SVD (TESTING/EIG/dchkbd.f), and their scales.
+"""The sixteen matrix types of LAPACK's own test of its SVD, and their scales (dchkbd.f).
 
 Types 1 to 7 are diagonal, 8 to 12 have these spectra and random singular vectors, 13 to 15 are
-random, 16 is bidiagonal with entries distributed log-uniformly on [ulp**2, ulp**-2]. Where the
-oracle is known on paper it is not used: the values stored are what counts, so every norm is computed
-to fifty digits from the array itself.
+random, 16 is bidiagonal with entries distributed log-uniformly on [ulp**2, ulp**-2]. The oracle is
+computed to fifty digits from the array itself: the values as stored are what counts.
 """
 
 import ml_dtypes

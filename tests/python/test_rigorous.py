@@ -148,10 +148,11 @@ def test_rigorous_interval_outlives_an_adversarial_start():
     basis = orthonormal(80, 80)
     sigmas = np.r_[1 + 1e-7, np.ones(60), np.full(19, 0.3)]
     a = (basis * sigmas) @ basis.T
-    for maxiter in (1, 5, 300):
-        bounds = quiet_bounds(a, 1e-9, v0=basis[:, 1], maxiter=maxiter)
-        assert bounds.lower <= 1 + 1e-7 + ROUNDING
-        assert bounds.upper >= 1 + 1e-7 - ROUNDING
+    for scale in (0.01, 0.6, 1.0, 70.0):
+        for maxiter in (1, 5, 20, 300):
+            bounds = quiet_bounds(scale * a, 1e-9, v0=basis[:, 1], maxiter=maxiter)
+            assert bounds.lower <= scale * (1 + 1e-7 + ROUNDING)
+            assert bounds.upper >= scale * (1 + 1e-7 - ROUNDING)
 
 
 @pytest.mark.parametrize("ratio", [1e-3, 1e-9])

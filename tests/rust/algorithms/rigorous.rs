@@ -66,10 +66,14 @@ fn hidden_top_vector_is_not_overlooked() {
     let a = h.dot(&Array2::from_diag(&ndarray::Array1::from(diagonal))).dot(&h);
     let start: Vec<f64> = h.column(0).to_vec();
     let v0: [&[f64]; 1] = [&start];
-    for (width, maxiter) in [(1e-6, 300), (1e-6, 4), (1e-2, 1)] {
-        let request = Request { v0: Some(&v0), maxiter, ..rigorous(width) };
-        let solution = one(a.view(), &request);
-        assert!(holds(&solution, 1.0 + 1e-4), "{width} {maxiter}");
+    for scale in [0.01, 0.3, 1.0, 5.0, 1e200, 1e-200] {
+        for (width, maxiter) in [(1e-6, 300), (1e-9, 300), (1e-6, 4), (1e-9, 20), (1e-2, 1)] {
+            let request = Request { v0: Some(&v0), maxiter, ..rigorous(width) };
+            let solution = one(a.mapv(|x| x * scale).view(), &request);
+            let sigma = scale * (1.0 + 1e-4);
+            assert!(solution.lower <= sigma * (1.0 + 1e-14), "{scale} {width} {maxiter}");
+            assert!(solution.upper >= sigma * (1.0 - 1e-14), "{scale} {width} {maxiter}");
+        }
     }
 }
 
