@@ -13,9 +13,10 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import SupportsFloat
 
 import numpy as np
-from scipy.sparse.linalg import svds
+from scipy.sparse.linalg import svds  # type: ignore[import-untyped]
 
 import rsspecnorm
 
@@ -50,7 +51,7 @@ def engines() -> dict[str, Norm]:
     return found | {"torch": lambda a: float(torch.linalg.matrix_norm(torch.from_numpy(a), ord=2))}
 
 
-def error(norm: Norm, a: np.ndarray, exact: object) -> str:
+def error(norm: Norm, a: np.ndarray, exact: SupportsFloat) -> str:
     """Error in units of the last place of sigma, or how the call failed."""
     try:
         with warnings.catch_warnings():

@@ -24,7 +24,7 @@ use super::proof::Facts;
 use super::stopping::Target;
 
 /// Lanczos is asked for sigma to this part of the width: its error must not use up the interval.
-const PART_OF_WIDTH: f64 = 0.125;
+const PART_OF_WIDTH: f64 = 0.25;
 
 /// The accuracy that Lanczos is asked for, whatever the width.
 const RTOL: std::ops::RangeInclusive<f64> = 1e-14..=1e-2;
@@ -103,8 +103,11 @@ impl<O: Gram> Search<'_, '_, O> {
         if self.is_narrow() {
             return Ok(());
         }
-        self.lower_by_magnitudes(&vec![1.0; right.len()])?;
-        self.lower_by_magnitudes(&right)?;
+        let square = self.lower_by_magnitudes(&vec![1.0; right.len()])?;
+        // The norm of |B| itself may be too large already, as with entries of mixed signs.
+        if square <= self.target().powi(2) {
+            self.lower_by_magnitudes(&right)?;
+        }
         if self.is_narrow() {
             return Ok(());
         }
@@ -137,8 +140,9 @@ impl<O: Gram> Search<'_, '_, O> {
         Ok(())
     }
 
-    /// Lowers the upper end to the largest ratio of `|B|'|B| x` and `x`.
-    fn lower_by_magnitudes(&mut self, v: &[f64]) -> Result<(), Error> {
+    /// Lowers the upper end to the largest ratio of `|B|'|B| x` and `x`; returns what no ratio
+    /// can be below, whatever `x`: the Rayleigh quotient.
+    fn lower_by_magnitudes(&mut self, v: &[f64]) -> Result<f64, Error> {
         // Every entry must be positive; a small one does little harm where |B| has no large one.
         let least = 0.5_f64.powi(30) / (v.len() as f64).sqrt();
         let x: Vec<f64> = v.iter().map(|v| v.abs().max(least)).collect();
@@ -147,7 +151,8 @@ impl<O: Gram> Search<'_, '_, O> {
         self.op.abs_gram_matvec(&x, &mut z)?;
         let ratio = z.iter().zip(&x).fold(0.0_f64, |m, (z, x)| m.max(z / x));
         self.upper = self.upper.min(self.facts.magnitudes(ratio, least));
-        Ok(())
+        let level = self.settings.level;
+        Ok(dot(level, &x, &z) / dot(level, &x, &x))
     }
 
     /// Lowers the upper end by factorisations, until one runs to its end.

@@ -124,7 +124,8 @@ impl Criteria {
         if !self.vectors && ceiling <= (1.0 + rtol) * (1.0 + rtol) * state.lambda {
             return true;
         }
-        state.calm_steps >= 2
+        let is_candidate = matches!(self.target, Target::Candidate(_));
+        (is_candidate || state.calm_steps >= 2)
             && self.is_within(state, matrix, ceiling, rtol.max(VALUE_WIDTH))
             && kato_temple(state, matrix) <= 2.0 * rtol
     }
