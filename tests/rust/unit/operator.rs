@@ -10,7 +10,7 @@ use crate::matrix::Matrix;
 use crate::simd::Level;
 
 /// Runs the blocks from the last to the first.
-struct Backwards;
+pub(super) struct Backwards;
 
 impl Runner for Backwards {
     fn run(
@@ -18,7 +18,11 @@ impl Runner for Backwards {
         blocks: &mut [Block<'_>],
         work: &(dyn Fn(&mut Block<'_>) + Sync),
     ) -> Result<(), Error> {
-        blocks.iter_mut().rev().for_each(work);
+        self.each(blocks, work)
+    }
+
+    fn each<T: Send>(&self, pieces: &mut [T], work: &(dyn Fn(&mut T) + Sync)) -> Result<(), Error> {
+        pieces.iter_mut().rev().for_each(work);
         Ok(())
     }
 }

@@ -4,29 +4,11 @@ use ndarray::Array2;
 
 use super::{Factored, Symmetric, TILE};
 use crate::error::Error;
+use crate::operator::tests::Backwards;
 use crate::operator::{Block, InOrder, Runner};
 use crate::simd::Level;
 
 const ORDERS: [usize; 12] = [1, 2, 7, 31, 32, 33, 64, 127, 128, 129, 257, 300];
-
-/// Runs pieces from the last to the first.
-struct Backwards;
-
-impl Runner for Backwards {
-    fn run(
-        &self,
-        blocks: &mut [Block<'_>],
-        work: &(dyn Fn(&mut Block<'_>) + Sync),
-    ) -> Result<(), Error> {
-        blocks.iter_mut().rev().for_each(work);
-        Ok(())
-    }
-
-    fn each<T: Send>(&self, pieces: &mut [T], work: &(dyn Fn(&mut T) + Sync)) -> Result<(), Error> {
-        pieces.iter_mut().rev().for_each(work);
-        Ok(())
-    }
-}
 
 /// `shift I - C'C` with `C` of bounded entries.
 fn shifted(n: usize, shift: f64) -> Array2<f64> {
