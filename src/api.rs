@@ -30,6 +30,13 @@ pub enum Goal {
         /// The probability, over the random start, that `upper` is too low.
         failure_prob: f64,
     },
+    /// An interval `upper <= (1 + width) * lower` that holds whatever the start, rounding included.
+    Rigorous {
+        /// Relative width of the interval.
+        width: f64,
+        /// Relative error of sigma itself; `None` as for [`Goal::Rtol`].
+        rtol: Option<f64>,
+    },
 }
 
 /// The settings of a call, the same for every matrix in it.
@@ -102,7 +109,7 @@ fn run(
     validate::request(matrices, request)?;
     validate::num_threads(control.num_threads)?;
     let level = Level::current()?;
-    let units = Units::of(matrices);
+    let units = Units::of(matrices, request.goal);
     let sizes = units.sizes(matrices);
     let solution = |i: usize, solution: Solution| {
         if request.check_finite && solution.entries.n_nonfinite > 0 {

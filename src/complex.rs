@@ -7,13 +7,14 @@
 
 use std::ops::Neg;
 
+use crate::algorithms::certificate;
 use crate::algorithms::lanczos::{self, Outcome, Settings, Vectors};
 use crate::error::Error;
 use crate::kernels::matvec::rmatvec;
 use crate::matrix::{MatRef, Matrix, Store, with_storage};
-use crate::operator::Runner;
 use crate::operator::complex::{ComplexDense, adjoint_product};
-use crate::operator::gather::adjoint;
+use crate::operator::gather::{adjoint, widened};
+use crate::operator::{Dense, Runner};
 use crate::scalar::{Element, exponent, halved_power, ldexp};
 use crate::simd::{Level, Load};
 
@@ -72,6 +73,28 @@ fn upright<T: Store + Load<f64, 8>, R: Runner>(
     let parts = Matrix { storage: T::store(rows), transposed: false, complex: false };
     let mut op = ComplexDense::new(parts, settings.level, runner);
     lanczos::run(&mut op, Settings { v0: start.as_deref(), ..settings })
+}
+
+/// Proves an interval by way of the real matrix of twice the size, which has every singular value
+/// twice. The proof does not speak of the start, so none is taken over.
+///
+/// # Errors
+/// [`Error::Interrupted`] when the runner says so.
+pub(crate) fn prove<R: Runner>(
+    matrix: &Matrix<'_>,
+    settings: Settings<'_>,
+    goal: certificate::Goal,
+    runner: R,
+) -> Result<Outcome, Error> {
+    let copy = widened(settings.level, matrix, (1.0, 1.0));
+    let (nrows, ncols) = copy.shape();
+    let rows: Vec<f64> = (0..nrows).flat_map(|i| copy.row(i)).copied().collect();
+    let doubled = Matrix::from_slice(&rows, nrows, ncols).expect("as many entries as the shape");
+    let mut op = Dense::new(doubled, settings.level, runner);
+    let mut outcome = certificate::run(&mut op, Settings { v0: None, ..settings }, goal)?;
+    outcome.entries.sum_of_squares *= 0.5;
+    pair_up(&mut outcome);
+    Ok(outcome)
 }
 
 /// `B^H x`, where `rows` are the parts of `B`.

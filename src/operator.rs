@@ -8,6 +8,8 @@
 mod block;
 pub(crate) mod complex;
 pub(crate) mod gather;
+pub(crate) mod gram;
+pub(crate) mod symmetric;
 
 use std::ops::Range;
 

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use crate::algorithms::direct::Shape;
+use crate::api::Goal;
 use crate::matrix::{Matrix, Storage};
 
 /// Columns and entries up to which eight matrices share the lanes of a vector. Beyond, the copy of
@@ -38,12 +39,13 @@ pub(crate) enum Route {
     Lanczos,
 }
 
-/// The method for one matrix.
-pub(crate) fn route(matrix: &Matrix<'_>) -> Route {
+/// The method for one matrix. A proof is about iteration, whatever the size.
+pub(crate) fn route(matrix: &Matrix<'_>, goal: Goal) -> Route {
     let Shape { nrows, ncols, .. } = shape(matrix);
     let limit = if matrix.is_wide() { DIRECT_COLUMNS_WIDE } else { DIRECT_COLUMNS };
     match nrows * ncols {
         0 => Route::Nothing,
+        _ if matches!(goal, Goal::Rigorous { .. }) => Route::Lanczos,
         len if ncols <= EIGHT_COLUMNS && len <= EIGHT_LEN => Route::Eight,
         len if ncols <= limit && len <= DIRECT_LEN => Route::One,
         _ => Route::Lanczos,
@@ -65,8 +67,8 @@ pub(crate) struct Units {
 }
 
 impl Units {
-    pub(crate) fn of(matrices: &[Matrix<'_>]) -> Self {
-        let keys: Vec<u64> = matrices.iter().map(key).collect();
+    pub(crate) fn of(matrices: &[Matrix<'_>], goal: Goal) -> Self {
+        let keys: Vec<u64> = matrices.iter().map(|matrix| key(matrix, goal)).collect();
         let mut order: Vec<usize> = (0..matrices.len()).collect();
         // The matrices of a stack are in order already.
         if !keys.is_sorted() {
@@ -99,8 +101,8 @@ impl Units {
 const ALONE: u64 = 0;
 
 /// Matrices of an equal key, which is not [`ALONE`], may share a unit.
-fn key(matrix: &Matrix<'_>) -> u64 {
-    if route(matrix) != Route::Eight {
+fn key(matrix: &Matrix<'_>, goal: Goal) -> u64 {
+    if route(matrix, goal) != Route::Eight {
         return ALONE;
     }
     let Shape { nrows, ncols, copies } = shape(matrix);

@@ -93,6 +93,19 @@ pub(crate) fn ldexp(x: f64, e: i32) -> f64 {
     unit * power_of_two(target + 200) * power_of_two(-200)
 }
 
+/// `x * 2^e` for `x >= 0`, or the next double above it.
+pub(crate) fn ldexp_up(x: f64, e: i32) -> f64 {
+    let y = ldexp(x, e);
+    // Only a subnormal result was rounded, and scaling that back is exact.
+    if y < f64::MIN_POSITIVE && ldexp(y, -e) < x { y.next_up() } else { y }
+}
+
+/// `x * 2^e` for `x >= 0`, or the next double below it; infinite above the range.
+pub(crate) fn ldexp_down(x: f64, e: i32) -> f64 {
+    let y = ldexp(x, e);
+    if y < f64::MIN_POSITIVE && ldexp(y, -e) > x { y.next_down() } else { y }
+}
+
 #[cfg(test)]
 #[path = "../tests/rust/unit/scalar.rs"]
 mod tests;

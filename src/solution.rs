@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::algorithms::certificate;
 use crate::algorithms::direct::{self, Eight, Raw, Wanted};
 use crate::algorithms::krylov;
 use crate::algorithms::lanczos::{self, Found, Outcome, Settings};
@@ -18,7 +19,7 @@ use crate::matrix::{MatRef, Matrix, with_storage};
 use crate::operator::gather::{fill_lane, survey, widened};
 use crate::operator::{Dense, Runner};
 use crate::route::{Route, route, shape};
-use crate::scalar::{Element, ldexp};
+use crate::scalar::{Element, ldexp, ldexp_down, ldexp_up};
 use crate::simd::Level;
 
 /// How sigma was found.
@@ -83,7 +84,7 @@ pub(crate) struct Sink<'a> {
 }
 
 /// Solves the matrices at `indices`, which share one route.
-pub(crate) fn solve_unit<R: Runner>(
+pub(crate) fn solve_unit<R: Runner + Copy>(
     matrices: &[Matrix<'_>],
     indices: &[usize],
     request: &Request<'_>,
@@ -91,19 +92,21 @@ pub(crate) fn solve_unit<R: Runner>(
     runner: R,
     sink: &Sink<'_>,
 ) -> Result<(), Error> {
-    let Some(&first) = indices.first() else { return Ok(()) };
-    let matrix = &matrices[first];
     let wanted = Wanted { second: request.second || request.vectors, vectors: request.vectors };
-    let solution = match route(matrix) {
-        Route::Nothing => Solution::trivial(matrix, 0.0, request.vectors),
-        Route::Eight => return eights(matrices, indices, wanted, level, sink),
-        Route::One => one(matrix, wanted, level),
-        Route::Lanczos => {
-            let v0 = request.v0.map(|v0| v0[first]);
-            iterate(matrix, v0, request, level, runner)?
-        }
-    };
-    (sink.solution)(first, solution)
+    for &i in indices {
+        let matrix = &matrices[i];
+        let solution = match route(matrix, request.goal) {
+            Route::Nothing => Solution::trivial(matrix, 0.0, request.vectors),
+            Route::Eight => return eights(matrices, indices, wanted, level, sink),
+            Route::One => one(matrix, wanted, level),
+            Route::Lanczos => {
+                let v0 = request.v0.map(|v0| v0[i]);
+                iterate(matrix, v0, request, level, runner)?
+            }
+        };
+        (sink.solution)(i, solution)?;
+    }
+    Ok(())
 }
 
 /// Solves small matrices of one shape, eight at a time.
@@ -166,25 +169,67 @@ fn iterate<R: Runner>(
         v0,
         vectors: request.vectors,
     };
-    let outcome = match matrix.complex {
-        true => complex::iterate(matrix, settings, runner)?,
-        false => {
-            let mut op = Dense::new(*matrix, level, runner);
-            let turned = v0.filter(|_| op.is_transposed()).map(|v0| product(matrix, v0, level));
-            krylov::run(&mut op, Settings { v0: turned.as_deref().or(v0), ..settings })?
+    let outcome = match request.goal {
+        Goal::Rigorous { width, rtol } => {
+            let rtol = rtol.unwrap_or_else(|| default_rtol(matrix));
+            prove(matrix, settings, certificate::Goal { width, rtol }, runner)?
+        }
+        _ if matrix.complex => complex::iterate(matrix, settings, runner)?,
+        _ => {
+            let (mut op, v0) = operator(matrix, v0, level, runner);
+            krylov::run(&mut op, Settings { v0: v0.as_deref(), ..settings })?
         }
     };
     let wanted = Wanted { second: true, vectors: request.vectors };
-    let solution = Solution::from_outcome(matrix, outcome, wanted, Method::Lanczos);
+    let mut solution = Solution::from_outcome(matrix, outcome, wanted, Method::Lanczos);
+    if let Goal::Rigorous { width, .. } = request.goal {
+        // The ends may have moved on their way into the subnormal numbers.
+        let is_narrow = solution.upper <= (1.0 + width) * solution.lower;
+        solution.converged &= is_narrow || solution.sigma.is_nan();
+    }
     Ok(Solution { elapsed: begin.elapsed(), ..solution })
+}
+
+/// Lanczos and a proof of what it found.
+fn prove<R: Runner>(
+    matrix: &Matrix<'_>,
+    settings: Settings<'_>,
+    goal: certificate::Goal,
+    runner: R,
+) -> Result<Outcome, Error> {
+    if matrix.complex {
+        return complex::prove(matrix, settings, goal, runner);
+    }
+    let (mut op, v0) = operator(matrix, settings.v0, settings.level, runner);
+    certificate::run(&mut op, Settings { v0: v0.as_deref(), ..settings }, goal)
+}
+
+/// A real matrix as an operator, and its start in the operator's orientation.
+fn operator<'a, R: Runner>(
+    matrix: &Matrix<'a>,
+    v0: Option<&[f64]>,
+    level: Level,
+    runner: R,
+) -> (Dense<'a, R>, Option<Vec<f64>>) {
+    let op = Dense::new(*matrix, level, runner);
+    let v0 = v0.map(|v0| match op.is_transposed() {
+        true => product(matrix, v0, level),
+        false => v0.to_vec(),
+    });
+    (op, v0)
 }
 
 fn target(matrix: &Matrix<'_>, goal: Goal) -> Target {
     match goal {
-        Goal::Rtol(Some(rtol)) => Target::Rtol(rtol),
-        Goal::Rtol(None) => Target::Rtol(if matrix.is_wide() { 1e-10 } else { 1e-6 }),
+        Goal::Rtol(rtol) | Goal::Rigorous { rtol, .. } => {
+            Target::Rtol(rtol.unwrap_or_else(|| default_rtol(matrix)))
+        }
         Goal::Width { width, failure_prob } => Target::Width { width, failure_prob },
     }
+}
+
+fn default_rtol(matrix: &Matrix<'_>) -> f64 {
+    if matrix.is_wide() { 1e-10 } else { 1e-6 }
 }
 
 /// `A x` in the caller's orientation.
@@ -227,8 +272,8 @@ impl Solution {
             u: Vec::new(),
             v: Vec::new(),
             second: ldexp(found.second, exponent),
-            lower: ldexp(found.lower, exponent),
-            upper: ldexp(found.upper, exponent),
+            lower: ldexp_down(found.lower, exponent),
+            upper: ldexp_up(found.upper, exponent),
             residual: f64::NAN,
             n_passes,
             converged: found.converged,

@@ -32,20 +32,36 @@ pub(crate) fn request(matrices: &[Matrix<'_>], request: &Request<'_>) -> Result<
 
 fn goal(goal: Goal) -> Result<(), Error> {
     match goal {
-        Goal::Rtol(None) => Ok(()),
-        Goal::Rtol(Some(rtol)) if (MIN_RTOL..1.0).contains(&rtol) => Ok(()),
-        Goal::Rtol(Some(rtol)) => {
-            let expected = "at least 1e-14 (what double precision can give) and below 1";
-            Err(invalid("rtol", expected, format!("{rtol:e}")))
+        Goal::Rtol(wanted) => rtol(wanted),
+        Goal::Width { width, failure_prob } => {
+            self::width(width)?;
+            self::failure_prob(failure_prob)
         }
-        Goal::Width { width, failure_prob } => interval(width, failure_prob),
+        Goal::Rigorous { width, rtol } => {
+            self::width(width)?;
+            self::rtol(rtol)
+        }
     }
 }
 
-fn interval(width: f64, failure_prob: f64) -> Result<(), Error> {
+fn rtol(rtol: Option<f64>) -> Result<(), Error> {
+    match rtol {
+        Some(rtol) if !(MIN_RTOL..1.0).contains(&rtol) => {
+            let expected = "at least 1e-14 (what double precision can give) and below 1";
+            Err(invalid("rtol", expected, format!("{rtol:e}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn width(width: f64) -> Result<(), Error> {
     if !(width > 0.0 && width.is_finite()) {
         return Err(invalid("width", "positive and finite", width));
     }
+    Ok(())
+}
+
+fn failure_prob(failure_prob: f64) -> Result<(), Error> {
     if !(MIN_FAILURE_PROB..1.0).contains(&failure_prob) {
         let expected = "at least 1e-12 (below it rounding decides) and below 1";
         return Err(invalid("failure_prob", expected, format!("{failure_prob:e}")));

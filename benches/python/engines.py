@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import svdvals
 from scipy.sparse.linalg import svds
 
 import rsspecnorm
@@ -18,6 +19,7 @@ OURS = "rsspecnorm"
 NUMPY = "NumPy"
 SVDS = "SciPy svds"
 SVDS_LOOSE = "SciPy svds, tol=1e-6"
+SVDVALS = "SciPy svdvals"
 
 
 def numpy_norm(a: Matrix) -> float:
@@ -66,11 +68,31 @@ SMALL: dict[str, Callable[[Matrix], float]] = {
     "NumPy matrix_norm": numpy_matrix_norm,
 }
 
+# The widths that an interval must reach; what is compared is its upper end.
+PROVED, PROBABLE = 1e-6, 1e-2
+
+
+def svdvals_norm(a: Matrix) -> float:
+    return svdvals(a)[0]
+
+
+def proved_upper(a: Matrix) -> float:
+    return float(rsspecnorm.spectral_bounds(a, kind="rigorous", width=PROVED).upper)
+
+
+def probable_upper(a: Matrix) -> float:
+    return float(rsspecnorm.spectral_bounds(a, width=PROBABLE).upper)
+
+
+INTERVALS: dict[str, Callable[[Matrix], float]] = {OURS: proved_upper, SVDVALS: svdvals_norm}
+LIKELY: dict[str, Callable[[Matrix], float]] = {OURS: probable_upper, SVDVALS: svdvals_norm}
+
 CALLS = {
     OURS: "`rsspecnorm.spectral_norm(a)`, `rsspecnorm.spectral_norms(arrays)`",
     NUMPY: "`numpy.linalg.norm(a, 2)`",
     SVDS: "`scipy.sparse.linalg.svds(a, k=1, return_singular_vectors=False)`",
     SVDS_LOOSE: "the same with `tol=1e-6`",
+    SVDVALS: "`scipy.linalg.svdvals(a)`, beside `rsspecnorm.spectral_bounds`",
     "NumPy matrix_norm": "`numpy.linalg.matrix_norm(a, ord=2)`",
 }
 

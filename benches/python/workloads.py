@@ -81,6 +81,20 @@ def gaussian(shape: tuple[int, int], small: bool) -> Case:
     return Case(ready, np.array([engines.reference(a)]))
 
 
+def interval(
+    shape: tuple[int, int],
+    dtype: type[np.floating],
+    functions: dict[str, Callable[[NDArray[np.floating]], float]],
+    small: bool,
+) -> Case:
+    """Bounds of one matrix, beside all its singular values. The error is that of the upper end."""
+    if small:
+        shape = (shape[0] // 16, shape[1] // 16)
+    a = np.random.default_rng(SEED).standard_normal(shape).astype(dtype)
+    ready = [Engine(name, partial(norm, a)) for name, norm in functions.items()]
+    return Case(ready, np.array([engines.reference(a)]))
+
+
 def checkpoint_matrices(small: bool) -> Case:
     """All matrices of a real checkpoint, from the embedding of 30522 rows to one of 2."""
     weights = checkpoint_weights()
@@ -120,6 +134,21 @@ WORKLOADS = (
         "sigma of the 40 matrices of the demo's checkpoint",
         checkpoint_matrices,
         rounds=9,
+    ),
+    *(
+        Workload(
+            f"rigorous-{m}x{n}",
+            f"a rigorous interval, 1e-6 wide, {m} x {n} float64",
+            partial(interval, (m, n), np.float64, engines.INTERVALS),
+            rounds=9,
+        )
+        for m, n in ((1024, 1024), (1536, 384))
+    ),
+    Workload(
+        "probable-2048x2048",
+        "a probable interval, 1 % wide, failure_prob 1e-6, 2048 x 2048 float32",
+        partial(interval, (2048, 2048), np.float32, engines.LIKELY),
+        rounds=5,
     ),
     Workload("call-3x3", "one call on a 3 x 3 float64 matrix", tiny, rounds=15, unit="µs"),
 )

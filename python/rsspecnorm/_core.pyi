@@ -53,7 +53,7 @@ def triplets(
 def bounds(
     matrices: _Matrices,
     width: float,
-    failure_prob: float,
+    failure_prob: float | None,
     v0: _F64s | None,
     maxiter: int,
     common: _Common,
@@ -68,7 +68,7 @@ def levels() -> tuple[str, list[str]]: ...
 
 _Listed: TypeAlias = tuple[str, str, list[int], str]
 _Array: TypeAlias = tuple[str, str, str, Sequence[int], NDArray[np.uint8]]
-_Settings: TypeAlias = tuple[float | None, bool, int | None]
+_Settings: TypeAlias = tuple[float | None, str, int | None]
 _OnRows: TypeAlias = Callable[[list[dict[str, Any]]], None]
 
 @final

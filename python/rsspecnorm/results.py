@@ -64,9 +64,10 @@ class SpectralBounds(NamedTuple):
     upper: Floats
     """Upper end, float64."""
     kind: str
-    """``"probable"``: `upper` fails with probability `failure_prob` over the random start."""
+    """``"probable"``: `upper` fails with probability `failure_prob` over the random start;
+    ``"rigorous"``: both ends are proved."""
     failure_prob: float
-    """The probability that was asked for."""
+    """The probability that was asked for; 0 for ``"rigorous"``."""
     n_passes: Ints
     """Reads of the matrix."""
     converged: Bools

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use numpy::PyReadonlyArray1;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use rsspecnorm::Error;
-use rsspecnorm::audit::{Checkpoint, Dtype, Plan, Row, Settings, Skipped, Tensor, resolve};
+use rsspecnorm::audit::{Bounds, Checkpoint, Dtype, Plan, Row, Settings, Skipped, Tensor, resolve};
 
 use crate::errors::Failure;
 
@@ -21,7 +22,7 @@ type Listed = (String, String, Vec<usize>, String);
 type Array<'py> = (String, String, String, Vec<usize>, PyReadonlyArray1<'py, u8>);
 
 /// `(rtol, bounds, num_threads)` in Python.
-type SettingsTuple = (Option<f64>, bool, Option<usize>);
+type SettingsTuple = (Option<f64>, String, Option<usize>);
 
 /// The mapped safetensors files of a checkpoint.
 #[pyclass(frozen, module = "rsspecnorm._core")]
@@ -96,10 +97,19 @@ fn measure<'py>(
     on_rows: &Bound<'py, PyAny>,
 ) -> PyResult<Vec<Bound<'py, PyDict>>> {
     let plan = Plan::new(tensors).map_err(Failure::from)?;
-    let settings = Settings { rtol, bounds, num_threads };
+    let settings = Settings { rtol, bounds: bound(&bounds)?, num_threads };
     let on_rows = on_rows.clone().unbind();
     py.detach(|| run_detached(&plan, &settings, &on_rows))?;
     plan.skipped().iter().map(|s| skipped_dict(py, s)).collect()
+}
+
+fn bound(name: &str) -> PyResult<Bounds> {
+    match name {
+        "none" => Ok(Bounds::None),
+        "probable" => Ok(Bounds::Probable),
+        "rigorous" => Ok(Bounds::Rigorous),
+        _ => Err(PyValueError::new_err(format!("no kind of bounds is called {name:?}"))),
+    }
 }
 
 /// Runs the plan; an exception of the callback or of a signal handler stops it.

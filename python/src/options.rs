@@ -41,9 +41,9 @@ pub(crate) fn width(object: &Bound<'_, PyAny>) -> PyResult<f64> {
     real("width", object)
 }
 
-/// The probability that a bound fails.
-pub(crate) fn failure_prob(object: &Bound<'_, PyAny>) -> PyResult<f64> {
-    real("failure_prob", object)
+/// The probability that a bound fails, or `None` for one that cannot.
+pub(crate) fn failure_prob(object: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
+    if object.is_none() { Ok(None) } else { real("failure_prob", object).map(Some) }
 }
 
 fn positive(argument: &str, object: &Bound<'_, PyAny>) -> PyResult<usize> {

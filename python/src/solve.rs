@@ -59,18 +59,22 @@ pub(crate) fn triplets<'py>(
     Ok(Triplets::new(matrices.py(), &solutions))
 }
 
-/// An interval around sigma of every matrix, by columns.
+/// An interval around sigma of every matrix, by columns; rigorous without a `failure_prob`.
 #[pyfunction]
 #[pyo3(signature = (matrices, width, failure_prob, v0, maxiter, common, /))]
 pub(crate) fn bounds<'py>(
     matrices: &Bound<'py, PyAny>,
     #[pyo3(from_py_with = options::width)] width: f64,
-    #[pyo3(from_py_with = options::failure_prob)] failure_prob: f64,
+    #[pyo3(from_py_with = options::failure_prob)] failure_prob: Option<f64>,
     v0: Option<PyReadonlyArray1<'py, f64>>,
     #[pyo3(from_py_with = options::maxiter)] maxiter: usize,
     #[pyo3(from_py_with = options::common)] common: Common,
 ) -> Result<Bounds<'py>, Failure> {
-    let goal = Goal::Width { width, failure_prob };
+    let goal = match failure_prob {
+        Some(failure_prob) => Goal::Width { width, failure_prob },
+        // Sigma itself is not returned: it need be no nearer than the interval.
+        None => Goal::Rigorous { width, rtol: Some(width.clamp(1e-14, 0.5)) },
+    };
     let request = Request { goal, maxiter, ..Request::default() };
     let input = Input::extract(matrices)?;
     let solutions = run(matrices.py(), &input, v0.as_ref(), request, &common, rsspecnorm::solve)?;

@@ -69,7 +69,7 @@ impl Criteria {
     pub(super) fn new(shape: (usize, usize), target: Target, n_witnesses: usize) -> Self {
         let (nrows, ncols) = shape;
         let failure_prob = match target {
-            Target::Rtol(_) => VALUE_FAILURE_PROB,
+            Target::Rtol(_) | Target::Candidate(_) => VALUE_FAILURE_PROB,
             Target::Width { failure_prob, .. } => failure_prob,
         };
         let each = failure_prob.powf(1.0 / n_witnesses as f64);
@@ -80,7 +80,7 @@ impl Criteria {
     /// A relative change of sigma squared that counts as none.
     fn calm_change(&self) -> f64 {
         match self.target {
-            Target::Rtol(rtol) => 2.0 * rtol / 10.0,
+            Target::Rtol(rtol) | Target::Candidate(rtol) => 2.0 * rtol / 10.0,
             Target::Width { .. } => 0.0,
         }
     }
@@ -93,7 +93,7 @@ impl Criteria {
         witnesses: &[Witness],
     ) -> bool {
         match self.target {
-            Target::Rtol(rtol) => {
+            Target::Rtol(rtol) | Target::Candidate(rtol) => {
                 progress.calm_steps >= 2
                     && has_small_error(progress, matrix, rtol)
                     && self.is_within(progress, witnesses, rtol.max(VALUE_WIDTH))

@@ -45,7 +45,7 @@ fn block_size<O: BlockOperator>(op: &O, settings: &Settings<'_>) -> usize {
     let (nrows, ncols) = op.shape();
     let is_small = ncols <= MOST_COLUMNS_OF_TWO && nrows * ncols <= MOST_ELEMENTS_OF_TWO;
     let suits = match settings.target {
-        Target::Rtol(rtol) => rtol >= 5e-7,
+        Target::Rtol(rtol) | Target::Candidate(rtol) => rtol >= 5e-7,
         Target::Width { width, failure_prob } => width >= 5e-3 && failure_prob >= 1e-6,
     };
     if !op.is_narrow() || !suits || settings.maxiter < 4 || ncols < LEAST_COLUMNS {

@@ -169,6 +169,8 @@ impl<'a, 's, O: LinearOperator> Process<'a, 's, O> {
 
     /// Reads the matrix for the first time, and again, scaled, when its entries ask for it.
     fn first_pass(&mut self) -> Result<Entries, Error> {
+        // Whatever an earlier run has set: the same matrix always gets the same scale.
+        self.op.set_exponent(0);
         let (max_abs, sum_of_squares) = self.survey()?;
         if max_abs == 0.0 || !max_abs.is_finite() || sum_of_squares.is_nan() {
             return Ok(Entries { max_abs, sum_of_squares, exponent: 0 });

@@ -5,7 +5,8 @@
 //! `1 - VALUE_FAILURE_PROB` over the start, `sigma_1` lies within a percent of the value (or within
 //! `rtol`, if that is larger) *and*
 //! Kato-Temple's bound is below `rtol` *and* two steps in a row changed the value by less than a
-//! tenth of it.
+//! tenth of it. An `rtol` below [`CROWDED`] asks besides that nothing unseen lie within the percent:
+//! `sigma_1` is then within `rtol` of the value, with probability `1 - CROWD_FAILURE_PROB`.
 //!
 //! | here | Saad, Numerical Methods for Large Eigenvalue Problems (2011), 3.2 |
 //! |---|---|
@@ -19,6 +20,20 @@ use super::tridiagonal::Tridiagonal;
 /// first. The price of a smaller one is a few more passes.
 pub(crate) const VALUE_FAILURE_PROB: f64 = 1e-6;
 
+/// Relative errors below which a second value within a percent of the first must be excluded. The
+/// passes that exclude a percent at `VALUE_FAILURE_PROB` resolve what is further apart than this.
+const CROWDED: f64 = 1e-6;
+
+/// Probability, over the start vector, that values which lie closer together than Kato-Temple's
+/// bound supposes are taken for one.
+const CROWD_FAILURE_PROB: f64 = 1e-2;
+
+/// The nearest distance at which rounding still lets the recurrence of the bound grow.
+const NEAREST: f64 = 1e-13;
+
+/// Probability that a value which something else will check belongs to a smaller singular value.
+const CANDIDATE_FAILURE_PROB: f64 = 1e-2;
+
 /// Width of the interval that must hold `sigma_1` before an `rtol` may count as reached.
 pub(crate) const VALUE_WIDTH: f64 = 1e-2;
 
@@ -30,7 +45,12 @@ const ALWAYS_EXHAUSTED: usize = 32;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Target {
     Rtol(f64),
-    Width { width: f64, failure_prob: f64 },
+    /// As `Rtol`, for a value that a proof will check: less is done to make sure of it.
+    Candidate(f64),
+    Width {
+        width: f64,
+        failure_prob: f64,
+    },
 }
 
 /// What one step knows of the spectrum.
@@ -52,6 +72,8 @@ pub(crate) struct State {
 pub(crate) struct Criteria {
     target: Target,
     bound: Christoffel,
+    /// The same for [`CROWD_FAILURE_PROB`].
+    crowd: Christoffel,
     /// What rounding may do to sigma, relative.
     pub(crate) margin: f64,
     /// Whether the whole space is to be taken in before a look at the spectrum.
@@ -70,20 +92,24 @@ impl Criteria {
     ) -> Self {
         let failure_prob = match target {
             Target::Rtol(_) => VALUE_FAILURE_PROB,
+            Target::Candidate(_) => CANDIDATE_FAILURE_PROB,
             Target::Width { failure_prob, .. } => failure_prob,
         };
-        let bound = match is_complex {
-            true => Christoffel::complex(ncols, failure_prob, warm_factor(is_warm)),
-            false => Christoffel::new(ncols, failure_prob, warm_factor(is_warm)),
+        let christoffel = |p| match is_complex {
+            true => Christoffel::complex(ncols, p, warm_factor(is_warm)),
+            false => Christoffel::new(ncols, p, warm_factor(is_warm)),
         };
+        let (bound, crowd) = (christoffel(failure_prob), christoffel(CROWD_FAILURE_PROB));
         let must_exhaust = ncols <= ALWAYS_EXHAUSTED;
-        Self { target, bound, margin: rounding_margin(nrows), must_exhaust, vectors }
+        Self { target, bound, crowd, margin: rounding_margin(nrows), must_exhaust, vectors }
     }
 
     /// A relative change of sigma squared that counts as none.
     pub(crate) fn calm_change(&self) -> f64 {
         match self.target {
-            Target::Rtol(rtol) => (2.0 * rtol / 10.0).max(8.0 * f64::EPSILON),
+            Target::Rtol(rtol) | Target::Candidate(rtol) => {
+                (2.0 * rtol / 10.0).max(8.0 * f64::EPSILON)
+            }
             Target::Width { .. } => 0.0,
         }
     }
@@ -92,7 +118,11 @@ impl Criteria {
     pub(crate) fn judge(&self, state: &mut State, matrix: &Tridiagonal, ceiling: f64) {
         state.converged = state.exhausted
             || match self.target {
-                Target::Rtol(rtol) => self.reaches_rtol(state, matrix, ceiling, rtol),
+                Target::Rtol(rtol) => {
+                    self.reaches_rtol(state, matrix, ceiling, rtol)
+                        && self.is_alone(state, matrix, ceiling, rtol)
+                }
+                Target::Candidate(rtol) => self.reaches_rtol(state, matrix, ceiling, rtol),
                 Target::Width { width, .. } => self.is_within(state, matrix, ceiling, width),
             };
     }
@@ -103,9 +133,16 @@ impl Criteria {
         if !self.vectors && ceiling <= (1.0 + rtol) * (1.0 + rtol) * state.lambda {
             return true;
         }
-        state.calm_steps >= 2
+        let is_candidate = matches!(self.target, Target::Candidate(_));
+        (is_candidate || state.calm_steps >= 2)
             && self.is_within(state, matrix, ceiling, rtol.max(VALUE_WIDTH))
             && kato_temple(state, matrix) <= 2.0 * rtol
+    }
+
+    /// Whether no larger value lies unresolved beside the one found.
+    fn is_alone(&self, state: &State, matrix: &Tridiagonal, ceiling: f64, rtol: f64) -> bool {
+        let x = state.lambda * (1.0 + 2.0 * rtol.max(NEAREST));
+        rtol >= CROWDED || ceiling <= x || self.crowd.excludes(matrix, x)
     }
 
     /// Whether `sigma_1 <= (1 + width) * sqrt(lambda)`, rounding included, but for the failure

@@ -29,7 +29,7 @@ pub use elements::Dtype;
 pub use plan::{Kind, Plan, Skipped, Tensor};
 pub use reader::Checkpoint;
 pub use row::{Row, Status};
-pub use run::Settings;
+pub use run::{Bounds, Settings};
 pub use shards::resolve;
 
 use std::path::Path;

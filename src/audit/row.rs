@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::elements::Dtype;
 use super::plan::{Kind, Unit};
+use super::run::Bounds;
 use crate::api::Solution;
 
 /// Whether a row's numbers can be trusted, and if not why.
@@ -84,7 +85,7 @@ pub struct Row {
 }
 
 impl Row {
-    pub(super) fn new(index: usize, unit: &Unit<'_>, solution: &Solution, bounds: bool) -> Self {
+    pub(super) fn new(index: usize, unit: &Unit<'_>, solution: &Solution, bounds: Bounds) -> Self {
         let (nrows, ncols) = unit.dims;
         let sigma = solution.sigma;
         let fro = solution.entries.fro;
@@ -101,7 +102,7 @@ impl Row {
             fro,
             sigma_ratio: solution.second / sigma,
             sigma_mup: sigma / (nrows as f64 / ncols as f64).sqrt(),
-            upper: if bounds { solution.upper } else { f64::NAN },
+            upper: if bounds != Bounds::None { solution.upper } else { f64::NAN },
             max_abs: solution.entries.max_abs,
             n_nonfinite: solution.entries.n_nonfinite,
             n_passes: solution.n_passes,
@@ -112,7 +113,7 @@ impl Row {
     }
 
     /// The row of a matrix without entries, whose norm is 0 by definition.
-    pub(super) fn empty(index: usize, unit: &Unit<'_>, bounds: bool) -> Self {
+    pub(super) fn empty(index: usize, unit: &Unit<'_>, bounds: Bounds) -> Self {
         Self {
             index,
             file: unit.file.clone(),
@@ -125,7 +126,7 @@ impl Row {
             fro: 0.0,
             sigma_ratio: f64::NAN,
             sigma_mup: 0.0,
-            upper: if bounds { 0.0 } else { f64::NAN },
+            upper: if bounds != Bounds::None { 0.0 } else { f64::NAN },
             max_abs: 0.0,
             n_nonfinite: 0,
             n_passes: 0,

@@ -17,15 +17,39 @@ const COPY_BUDGET: usize = 16 << 20;
 pub struct Settings {
     /// Relative error of sigma; `None` means 1e-6, and 1e-10 for 64-bit tensors.
     pub rtol: Option<f64>,
-    /// Whether rows carry an upper bound.
-    pub bounds: bool,
+    /// Which upper bound the rows carry.
+    pub bounds: Bounds,
     /// Threads for this run; `None` takes the process-wide setting.
     pub num_threads: Option<usize>,
 }
 
+/// The upper bound of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Bounds {
+    /// None.
+    None,
+    /// One that fails with a probability of 1e-6 over the random start.
+    Probable,
+    /// One that is proved, at most a percent above `sigma_max` where the proof allows.
+    Rigorous,
+}
+
+/// Relative width of the interval that a rigorous bound must reach.
+const RIGOROUS_WIDTH: f64 = 1e-2;
+
+impl Settings {
+    fn goal(&self) -> Goal {
+        match self.bounds {
+            Bounds::Rigorous => Goal::Rigorous { width: RIGOROUS_WIDTH, rtol: self.rtol },
+            _ => Goal::Rtol(self.rtol),
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
-        Self { rtol: None, bounds: true, num_threads: None }
+        Self { rtol: None, bounds: Bounds::Probable, num_threads: None }
     }
 }
 
@@ -102,7 +126,7 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let matrices: Vec<Matrix<'_>> = batch.iter().map(|(_, m)| *m).collect();
-        let request = Request { goal: Goal::Rtol(self.settings.rtol), ..Request::default() };
+        let request = Request { goal: self.settings.goal(), ..Request::default() };
         let control =
             Control { num_threads: self.settings.num_threads, interrupted: Some(&mut *stop) };
         let done = |k: usize, solution: Solution| {

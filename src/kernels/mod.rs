@@ -8,10 +8,13 @@
 
 pub(crate) mod block;
 mod block_rows;
+pub(crate) mod cholesky;
 pub(crate) mod eight;
 pub(crate) mod fused;
+pub(crate) mod magnitude;
 pub(crate) mod matvec;
 pub(crate) mod panel;
+pub(crate) mod product;
 pub(crate) mod reduce;
 mod rows;
 pub(crate) mod symmetric;

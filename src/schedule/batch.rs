@@ -27,16 +27,16 @@ pub(crate) struct BlockRunner<'a> {
 }
 
 impl Runner for BlockRunner<'_> {
-    fn run<B: Send>(&self, blocks: &mut [B], work: &(dyn Fn(&mut B) + Sync)) -> Result<(), Error> {
-        let unless_stopped = |block: &mut B| {
+    fn run<B: Send>(&self, pieces: &mut [B], work: &(dyn Fn(&mut B) + Sync)) -> Result<(), Error> {
+        let unless_stopped = |piece: &mut B| {
             if !self.stopped.load(Ordering::Relaxed) {
-                work(block);
+                work(piece);
             }
         };
-        if self.divide && blocks.len() > 1 {
-            blocks.par_iter_mut().for_each(unless_stopped);
+        if self.divide && pieces.len() > 1 {
+            pieces.par_iter_mut().for_each(unless_stopped);
         } else {
-            blocks.iter_mut().for_each(unless_stopped);
+            pieces.iter_mut().for_each(unless_stopped);
         }
         if self.stopped.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
     }

@@ -160,6 +160,17 @@ def test_settings_of_arithmetic_are_used():
     assert loose_row["n_passes"] < tight_row["n_passes"]
 
 
+def test_rigorous_bounds_hold_svd_within_a_percent():
+    proved = rows(checkpoint(), "--include", "pooler|layer.0.*query", "--bounds", "rigorous")
+    plain = rows(checkpoint(), "--include", "pooler|layer.0.*query")
+    assert len(proved) == 2
+    for name, row in proved.items():
+        exact = checkpoint_spectra()[name][0]
+        assert row["status"] == "ok"
+        assert exact * (1 - 1e-12) <= row["upper"] <= 1.01 * exact
+        assert row["sigma_max"] == pytest.approx(plain[name]["sigma_max"], rel=1e-6)
+
+
 def test_bits_do_not_depend_on_threads():
     one, three = (report(checkpoint(), "--threads", n)["tensors"] for n in (1, 3))
     assert [row["sigma_max"] for row in one] == [row["sigma_max"] for row in three]

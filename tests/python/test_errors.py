@@ -68,8 +68,10 @@ OPTIONS = [
     ("spectral_bounds", {"failure_prob": 0.0}, ValueError, "failure_prob"),
     ("spectral_bounds", {"failure_prob": 1.0}, ValueError, "failure_prob"),
     ("spectral_bounds", {"failure_prob": np.nan}, ValueError, "failure_prob"),
-    ("spectral_bounds", {"kind": "rigorous"}, ValueError, "not available yet"),
-    ("spectral_bounds", {"kind": "sure"}, ValueError, "must be \"probable\", got 'sure'"),
+    ("spectral_bounds", {"kind": "rigorous", "width": 0.0}, ValueError, "width"),
+    ("spectral_bounds", {"kind": "rigorous", "width": "x"}, TypeError, "width must be a real"),
+    ("spectral_bounds", {"kind": "sure"}, ValueError, "or \"rigorous\", got 'sure'"),
+    ("spectral_bounds", {"kind": None}, ValueError, 'or "rigorous", got None'),
     ("spectral_bounds", {"v0": np.ones(2)}, ValueError, "v0"),
 ]
 

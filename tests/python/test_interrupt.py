@@ -40,6 +40,10 @@ call(lambda: rn.spectral_norms([a] * 10**4, num_threads=1))
 a = rng.standard_normal((6000, 5000), dtype=np.float32)
 call(lambda: [rn.leading_triplet(a) for _ in range(10**3)])
 """,
+    "factorisation": """
+a = rng.standard_normal((6000, 5000))
+call(lambda: [rn.spectral_bounds(a, kind="rigorous") for _ in range(10**3)])
+""",
 }
 
 PROGRAM = """

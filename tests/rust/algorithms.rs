@@ -12,6 +12,8 @@ mod control;
 mod degenerate;
 #[path = "algorithms/requests.rs"]
 mod requests;
+#[path = "algorithms/rigorous.rs"]
+mod rigorous;
 #[path = "algorithms/scales.rs"]
 mod scales;
 #[path = "algorithms/shapes.rs"]

@@ -85,7 +85,7 @@ class Audit:
         elements = sum(count for _, _, count in plan)
         shown = not (self.args.no_progress or self.args.quiet)
         rows: list[Row] = []
-        settings = (self.args.rtol, self.args.bounds == "probable", self.args.threads)
+        settings = (self.args.rtol, self.args.bounds, self.args.threads)
         with closing(Progress(elements, enabled=shown)) as progress:
             for source, keep, _ in plan:
                 found: list[Row] = []

@@ -121,7 +121,10 @@ def _add_arithmetic(audit: argparse.ArgumentParser) -> None:
         "--rtol", type=_rtol, metavar="R", help="relative error; default 1e-6, for F64 1e-10"
     )
     group.add_argument(
-        "--bounds", choices=("probable", "none"), default="probable", help="default: probable"
+        "--bounds",
+        choices=("probable", "rigorous", "none"),
+        default="probable",
+        help="default: probable",
     )
     group.add_argument("--threads", type=_positive, metavar="N", help="default: all cores")
 

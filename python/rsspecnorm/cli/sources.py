@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     OnRows = Callable[[list[Row]], None]
 
-Settings = tuple[float | None, bool, int | None]
+Settings = tuple[float | None, str, int | None]
 
 _NUMPY = (".npy", ".npz")
 _TORCH = (".pt", ".pth", ".bin", ".ckpt")

@@ -10,7 +10,7 @@ use crate::matrix::Matrix;
 use crate::simd::Level;
 
 /// Runs the blocks from the last to the first.
-struct Backwards;
+pub(super) struct Backwards;
 
 impl Runner for Backwards {
     fn run<B: Send>(&self, blocks: &mut [B], work: &(dyn Fn(&mut B) + Sync)) -> Result<(), Error> {
