@@ -132,7 +132,7 @@ pub(crate) fn pair_up(outcome: &mut Outcome) {
 pub(crate) fn largest_modulus(matrix: &Matrix<'_>) -> f64 {
     fn largest<T: Element>(a: MatRef<'_, T>) -> f64 {
         let pairs = || (0..a.nrows()).flat_map(|i| a.row(i).as_chunks::<2>().0);
-        let parts = || pairs().map(|pair| pair.map(T::to_f64)).filter(|pair| is_finite(pair));
+        let parts = || pairs().map(|pair| pair.map(T::to_f64)).filter(is_finite);
         let part = parts().flatten().fold(0.0_f64, |m, x| m.max(x.abs()));
         if part == 0.0 {
             return 0.0;

@@ -87,9 +87,18 @@ def probable_upper(a: Matrix) -> float:
 INTERVALS: dict[str, Callable[[Matrix], float]] = {OURS: proved_upper, SVDVALS: svdvals_norm}
 LIKELY: dict[str, Callable[[Matrix], float]] = {OURS: probable_upper, SVDVALS: svdvals_norm}
 
+def numpy_norms(a: NDArray[np.inexact]) -> NDArray[np.float64]:
+    return np.linalg.norm(a, 2, axis=(-2, -1))
+
+
+BATCH: dict[str, Callable[[NDArray[np.inexact]], NDArray[np.float64]]] = {
+    OURS: rsspecnorm.spectral_norm,
+    NUMPY: numpy_norms,
+}
+
 CALLS = {
     OURS: "`rsspecnorm.spectral_norm(a)`, `rsspecnorm.spectral_norms(arrays)`",
-    NUMPY: "`numpy.linalg.norm(a, 2)`",
+    NUMPY: "`numpy.linalg.norm(a, 2)`, of a stack with `axis=(-2, -1)`",
     SVDS: "`scipy.sparse.linalg.svds(a, k=1, return_singular_vectors=False)`",
     SVDS_LOOSE: "the same with `tol=1e-6`",
     SVDVALS: "`scipy.linalg.svdvals(a)`, beside `rsspecnorm.spectral_bounds`",
@@ -98,8 +107,8 @@ CALLS = {
 
 
 def reference(a: Matrix) -> float:
-    """Sigma from a full SVD in float64; of a tall or wide matrix through its triangular factor."""
-    full = np.asarray(a, np.float64)
+    """Sigma from a full SVD in doubles; of a tall or wide matrix through its triangular factor."""
+    full = np.asarray(a, np.complex128 if a.dtype.kind == "c" else np.float64)
     full = full if full.shape[0] >= full.shape[1] else full.T
     if full.shape[0] > 2 * full.shape[1]:
         full = np.linalg.qr(full, mode="r")

@@ -119,6 +119,28 @@ def tiny(small: bool) -> Case:
     return Case(ready, np.array([engines.reference(a)]))
 
 
+def batch(shape: tuple[int, int, int], dtype: str, small: bool) -> Case:
+    """A stack of small matrices of one shape."""
+    count, *sides = shape
+    rng = np.random.default_rng(SEED)
+    a = rng.standard_normal((min(count, 3) if small else count, *sides))
+    if np.dtype(dtype).kind == "c":
+        a = a + 1j * rng.standard_normal(a.shape)
+    a = a.astype(dtype)
+    ready = [Engine(name, partial(norms, a)) for name, norms in engines.BATCH.items()]
+    doubles = a.astype(np.complex128 if a.dtype.kind == "c" else np.float64)
+    return Case(ready, np.linalg.svd(doubles, compute_uv=False)[:, 0])
+
+
+# Count, rows, columns and dtype of stacks.
+BATCHES = (
+    ((100_000, 3, 3), "float64"),
+    ((10_000, 8, 8), "float64"),
+    ((10_000, 16, 16), "float64"),
+    ((1000, 8, 8), "complex128"),
+    ((256, 64, 64), "float32"),
+)
+
 WORKLOADS = (
     *(
         Workload(
@@ -149,6 +171,15 @@ WORKLOADS = (
         "a probable interval, 1 % wide, failure_prob 1e-6, 2048 x 2048 float32",
         partial(interval, (2048, 2048), np.float32, engines.LIKELY),
         rounds=5,
+    ),
+    *(
+        Workload(
+            f"batch-{'x'.join(map(str, shape))}-{dtype}",
+            f"sigma of {shape[0]:,} matrices of {shape[1]} x {shape[2]}, {dtype}",
+            partial(batch, shape, dtype),
+            rounds=9,
+        )
+        for shape, dtype in BATCHES
     ),
     Workload("call-3x3", "one call on a 3 x 3 float64 matrix", tiny, rounds=15, unit="µs"),
 )

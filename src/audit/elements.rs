@@ -19,7 +19,11 @@ pub enum Dtype {
     F32,
     /// Double precision.
     F64,
-    /// A type that has no spectral norm here: integers, booleans, 8-bit and complex numbers.
+    /// Complex numbers of two singles.
+    C64,
+    /// Complex numbers of two doubles, which NumPy's files may hold.
+    C128,
+    /// A type that has no spectral norm here: integers, booleans and 8-bit numbers.
     Other(String),
 }
 
@@ -32,6 +36,8 @@ impl Dtype {
             "BF16" => Self::Bf16,
             "F32" => Self::F32,
             "F64" => Self::F64,
+            "C64" => Self::C64,
+            "C128" => Self::C128,
             other => Self::Other(other.to_owned()),
         }
     }
@@ -42,7 +48,8 @@ impl Dtype {
         match self {
             Self::F16 | Self::Bf16 => Some(2),
             Self::F32 => Some(4),
-            Self::F64 => Some(8),
+            Self::F64 | Self::C64 => Some(8),
+            Self::C128 => Some(16),
             Self::Other(_) => None,
         }
     }
@@ -61,6 +68,8 @@ impl fmt::Display for Dtype {
             Self::Bf16 => "BF16",
             Self::F32 => "F32",
             Self::F64 => "F64",
+            Self::C64 => "C64",
+            Self::C128 => "C128",
             Self::Other(name) => name,
         })
     }
@@ -77,6 +86,8 @@ pub(super) fn matrix<'a>(
         Dtype::Bf16 => typed::<bf16>(bytes, nrows, ncols),
         Dtype::F32 => typed::<f32>(bytes, nrows, ncols),
         Dtype::F64 => typed::<f64>(bytes, nrows, ncols),
+        Dtype::C64 => typed::<f32>(bytes, nrows, ncols.checked_mul(2)?)?.paired(),
+        Dtype::C128 => typed::<f64>(bytes, nrows, ncols.checked_mul(2)?)?.paired(),
         Dtype::Other(_) => None,
     }
 }

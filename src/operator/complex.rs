@@ -87,3 +87,7 @@ impl<R: Runner> LinearOperator for ComplexDense<'_, R> {
         self.parts.set_exponent(exponent);
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/rust/unit/complex.rs"]
+mod tests;

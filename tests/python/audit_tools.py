@@ -13,7 +13,8 @@ import pytest
 
 from processes import clean_environment
 
-ITEM_SIZES = {"F16": 2, "BF16": 2, "F32": 4, "F64": 8, "I64": 8, "BOOL": 1, "F8_E4M3": 1}
+ITEM_SIZES = {"F16": 2, "BF16": 2, "F32": 4, "F64": 8, "C64": 8, "I64": 8}
+ITEM_SIZES |= {"BOOL": 1, "F8_E4M3": 1}
 
 
 def command(*args, module=True):

@@ -38,6 +38,35 @@ def test_float_types_match_svd(tmp_path, dtype):
     assert row["dtype"] == "F" + dtype.removeprefix("float")
 
 
+def complex_random(*shape):
+    return (random(*shape) + 1j * random(*shape)).astype(np.complex64)
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (120, 90), (90, 120)])
+def test_complex_of_safetensors_matches_svd(tmp_path, shape):
+    a = complex_random(*shape)
+    path = write(tmp_path / "m.safetensors", {"w": ("C64", a.shape, a.tobytes())})
+    row = rows(path)["w"]
+    sigma = np.linalg.svd(a.astype(complex), compute_uv=False)
+    assert row["sigma_max"] == pytest.approx(sigma[0], rel=1e-6)
+    assert row["fro"] == pytest.approx(np.sqrt(np.sum(sigma**2)), rel=1e-6)
+    assert row["max_abs"] == pytest.approx(np.abs(a).max(), rel=1e-6)
+    assert (row["dtype"], row["shape"], row["status"]) == ("C64", list(shape), "ok")
+
+
+def test_complex128_of_numpy_matches_svd_and_counts_broken_entries(tmp_path):
+    a = complex_random(7, 9).astype(complex)
+    np.save(tmp_path / "a.npy", a)
+    row = rows(tmp_path / "a.npy")["a"]
+    assert row["sigma_max"] == pytest.approx(np.linalg.norm(a, 2), rel=1e-13)
+    assert row["dtype"] == "C128"
+    a[1, 2] = complex(np.nan, np.inf)
+    a[3, 3] = complex(0, np.nan)
+    np.save(tmp_path / "a.npy", a)
+    row = rows(tmp_path / "a.npy")["a"]
+    assert (row["status"], row["n_nonfinite"]) == ("nan", 2)
+
+
 def test_bfloat16_matches_svd(tmp_path):
     bits = (random(30, 20).view(np.uint32) >> 16).astype(np.uint16)
     a = (bits.astype(np.uint32) << 16).view(np.float32)

@@ -17,6 +17,8 @@ _NAMES = {
     "bfloat16": "BF16",
     "float32": "F32",
     "float64": "F64",
+    "complex64": "C64",
+    "complex128": "C128",
     "int64": "I64",
     "int32": "I32",
     "int16": "I16",
@@ -24,6 +26,7 @@ _NAMES = {
     "uint8": "U8",
     "bool": "BOOL",
 }
+_MEASURED = {"F16", "BF16", "F32", "F64", "C64", "C128"}
 # Deeper than any state dict; a file can nest without end.
 _MAX_DEPTH = 32
 
@@ -79,9 +82,11 @@ class TorchFile:
         import numpy as np
 
         listed, tensor = self.listed[index], self.values[index]
-        if listed.dtype not in {"F16", "BF16", "F32", "F64"} or tensor.layout != self.torch.strided:
+        if listed.dtype not in _MEASURED or tensor.layout != self.torch.strided:
             flat = np.empty(0, np.uint8)
         else:
+            if tensor.is_complex():
+                tensor = self.torch.view_as_real(tensor.resolve_conj())
             # NumPy has no bfloat16, so every type goes through as bytes.
             flat = tensor.detach().contiguous().reshape(-1).view(self.torch.uint8).numpy()
         return listed.file, listed.name, listed.dtype, list(listed.shape), flat
