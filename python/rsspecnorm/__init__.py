@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rsspecnorm.bounds import spectral_bounds
     from rsspecnorm.convergence import ConvergenceWarning
     from rsspecnorm.info import __version__, build_info
+    from rsspecnorm.normalizer import SpectralNormalizer
     from rsspecnorm.norms import spectral_norm, spectral_norms
     from rsspecnorm.power import Normalized, PowerIteration, power_iteration, spectral_normalize
     from rsspecnorm.results import LeadingTriplet, SpectralBounds
@@ -27,6 +28,7 @@ __all__ = [
     "spectral_bounds",
     "power_iteration",
     "spectral_normalize",
+    "SpectralNormalizer",
     "LeadingTriplet",
     "SpectralBounds",
     "PowerIteration",
@@ -47,6 +49,7 @@ _HOMES = {
     "spectral_bounds": "bounds",
     "power_iteration": "power",
     "spectral_normalize": "power",
+    "SpectralNormalizer": "normalizer",
     "LeadingTriplet": "results",
     "SpectralBounds": "results",
     "PowerIteration": "power",

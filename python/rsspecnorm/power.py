@@ -9,15 +9,14 @@ import numpy as np
 from rsspecnorm.arrays import as_stack
 from rsspecnorm.options import common
 from rsspecnorm.results import shaped
-from rsspecnorm.stepping import Steps, coefficients, has_layout_of, run_stack, vectors
+from rsspecnorm.stepping import Steps, coefficients, run_stack, vectors
+from rsspecnorm.targets import like, target_for
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from rsspecnorm.options import Rng
     from rsspecnorm.stepping import Order
-
-_EXACT_NDIM = 4
 
 
 class PowerIteration(NamedTuple):
@@ -223,9 +222,9 @@ def spectral_normalize(  # noqa: PLR0913 - keyword-only, as torch's and more
     scales = coefficients(coefficient, stack.shape[:-2])
     settings = Steps(n_power_iterations, eps, order, soft), common(num_threads, check_finite, rng)
     if out is None:
-        weight = target = _like(stack)
+        weight = target = like(stack)
     else:
-        weight, target = out, _target(out, a, stack)
+        weight, target = out, target_for(out, a, stack)
     sigma = run_stack(stack, state, target, scales, settings)
     if weight is not target:
         np.copyto(weight, target)
@@ -244,46 +243,3 @@ def _in_dtype(
         u.astype(a.dtype, copy=False),
         v.astype(a.dtype, copy=False),
     )
-
-
-def _like(a: NDArray[Any]) -> NDArray[Any]:
-    """Return fresh memory that the core can write `a` normalised into."""
-    fresh = np.empty_like(a)
-    if has_layout_of(fresh, a):
-        return fresh
-    by_rows = a.shape[-1] <= 1 or a.strides[-1] == a.itemsize
-    turned = np.empty((*a.shape[:-2], a.shape[-1], a.shape[-2]), a.dtype)
-    return np.empty(a.shape, a.dtype) if by_rows else turned.swapaxes(-1, -2)
-
-
-def _target(out: object, a: ArrayLike, stack: NDArray[Any]) -> NDArray[Any]:
-    """Return `out` where the core can write to it, else memory to be copied from."""
-    if not isinstance(out, np.ndarray):  # the annotation binds type checkers alone
-        message = f"out must be a numpy.ndarray, got {type(out).__name__}"
-        raise TypeError(message)
-    if out.shape != stack.shape:
-        message = f"out must have the shape of a, {stack.shape}, got {out.shape}"
-        raise ValueError(message)
-    if out.dtype.newbyteorder("=") != stack.dtype:
-        message = f"out must have the dtype of the result, {stack.dtype}, got {out.dtype}"
-        raise TypeError(message)
-    if not out.flags.writeable:
-        message = "out must be writable, got a read-only array"
-        raise ValueError(message)
-    in_place = isinstance(a, np.ndarray) and _is_same(out, a)
-    if not in_place and isinstance(a, np.ndarray) and _overlap(out, a):
-        message = "out must not overlap a, unless it is a itself"
-        raise ValueError(message)
-    return out if has_layout_of(out, stack) else _like(stack)
-
-
-def _is_same(x: NDArray[Any], y: NDArray[Any]) -> bool:
-    """Whether two arrays are the same elements in the same order."""
-    same = x.__array_interface__["data"] == y.__array_interface__["data"]
-    return x is y or (same and (x.shape, x.strides, x.dtype) == (y.shape, y.strides, y.dtype))
-
-
-def _overlap(x: NDArray[Any], y: NDArray[Any]) -> bool:
-    """Whether two arrays share an element, or might where that is hard to tell."""
-    # An exact answer can take for ever where there are many axes.
-    return np.may_share_memory(x, y) and (x.ndim > _EXACT_NDIM or np.shares_memory(x, y))

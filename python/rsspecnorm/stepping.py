@@ -109,14 +109,6 @@ def _is_packed(a: NDArray[Any], out: NDArray[Any] | None) -> bool:
     return a.flags.c_contiguous and (out is None or out.flags.c_contiguous)
 
 
-def has_layout_of(out: NDArray[Any], a: NDArray[Any]) -> bool:
-    """Whether the core can write `a`, which is ready, normalised into `out` as it is."""
-    return _core.is_ready(out) and any(
-        a.shape[axis] <= 1 or all(x.strides[axis] == x.itemsize for x in (a, out))
-        for axis in (-1, -2)
-    )
-
-
 def normalize_arrays(  # noqa: PLR0913 - all of `spectral_normalize`, for many matrices
     weights: Sequence[NDArray[Any]],
     us: Sequence[NDArray[Any]],
