@@ -4,16 +4,19 @@
 //! vectors are updated in place, the matrix is normalised into a second one, or in place, or not at
 //! all. Tasks of any shapes and element types go through one call of [`normalize`].
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use half::{bf16, f16};
 
-use crate::algorithms::power::{self, End, Plan};
+use crate::algorithms::power::{self, Buffers, End, Plan};
 use crate::api::Control;
 use crate::error::Error;
+use crate::kernels::divide::Divisor;
 use crate::kernels::step::StepKernels;
+use crate::kernels::tiny::{Cells, MAX_SIDE, TinySteps};
 use crate::matrix::{MatMut, MatRef};
-use crate::operator::step::{Blocks, DenseStep, StepOperator, divide};
+use crate::operator::step::{Blocks, DenseStep, Scratch, StepOperator, divide};
 use crate::scalar::power_of_two;
 use crate::schedule;
 use crate::simd::{Level, Load};
@@ -118,7 +121,7 @@ macro_rules! with_task {
 #[expect(private_bounds, reason = "the kernels are the crate's own; no one else implements this")]
 pub trait Steppable: StepKernels<Acc = Self::Vector> + Load<f64, 8> + std::fmt::Debug {
     /// The precision of `u` and `v` and of the steps.
-    type Vector: std::fmt::Debug + Send + Sync;
+    type Vector: std::fmt::Debug + Default + Send + Sync;
 
     /// The largest power of two that the type holds with room to spare.
     const MAX_EXPONENT: i32;
@@ -147,7 +150,7 @@ impl_steppable! {
 }
 
 /// Elements of a packed stack that are handed to a thread at a time.
-const GROUP_LEN: usize = 1 << 14;
+const GROUP_LEN: usize = 1 << 15;
 
 /// Makes power steps on every matrix of every task and normalises them.
 ///
@@ -197,11 +200,13 @@ pub fn normalize(
     }
     let sizes: Vec<usize> =
         jobs.iter().map(|job| with_task!(&job.task, task => task.len())).collect();
+    let bytes: usize = jobs.iter().map(|job| with_task!(&job.task, task => task.out_bytes())).sum();
+    let stream = bytes > schedule::last_level_cache();
     let jobs: Vec<Mutex<Job<'_>>> = jobs.into_iter().map(Mutex::new).collect();
     schedule::run(&sizes, control.num_threads, control.interrupted, &|i, runner| {
         let mut job = jobs[i].lock().unwrap_or_else(PoisonError::into_inner);
         let first = job.first;
-        with_task!(&mut job.task, task => task.run(first, steps, level, runner))
+        with_task!(&mut job.task, task => task.run(first, (steps, stream), (level, runner)))
     })
 }
 
@@ -220,6 +225,12 @@ enum Cell<'a, T: Steppable> {
 impl<'a, T: Steppable> Task<'a, T> {
     fn len(&self) -> usize {
         self.sigma.len() * self.shape.0 * self.shape.1
+    }
+
+    /// Bytes that are written besides the matrices read.
+    fn out_bytes(&self) -> usize {
+        let apart = matches!(self.weights, Weights::Packed(_, Some(_)) | Weights::Rows(_, Some(_)));
+        if apart { self.len() * T::SIZE } else { 0 }
     }
 
     /// Cuts a packed stack into jobs of a few matrices.
@@ -276,9 +287,8 @@ impl<'a, T: Steppable> Task<'a, T> {
     fn run<R: Blocks>(
         &mut self,
         first: usize,
-        steps: &Steps,
-        level: Level,
-        runner: R,
+        (steps, stream): (&Steps, bool),
+        (level, runner): (Level, R),
     ) -> Result<(), Error> {
         let (nrows, ncols) = self.shape;
         let (xs, ys) = if self.transposed {
@@ -293,24 +303,64 @@ impl<'a, T: Steppable> Task<'a, T> {
             rows_first: (steps.order == Order::Uv) != self.transposed,
             seed: steps.seed,
         };
-        for i in 0..self.sigma.len() {
-            let cell = cell(&mut self.weights, i, self.shape);
-            let x = &mut xs[i * ncols..(i + 1) * ncols];
-            let y = &mut ys[i * nrows..(i + 1) * nrows];
-            let coefficient = self.coefficients[i.min(self.coefficients.len() - 1)];
-            let (end, d) =
-                steps_on(cell.matrix(), (x, y), (coefficient, steps.soft), plan, runner)?;
-            self.sigma[i] = match end {
-                End::Found { sigma, .. } => sigma,
-                End::Zero => 0.0,
-                End::NonFinite(sigma) => sigma,
+        let divisor = Divisor { coefficients: self.coefficients, soft: steps.soft };
+        let is_tiny = nrows.max(ncols) <= MAX_SIDE && nrows.min(ncols) > 0;
+        let group = if is_tiny && plan.n_power_iterations > 0 { T::LANES } else { 1 };
+        let mut work = Default::default();
+        for start in (0..self.sigma.len()).step_by(group) {
+            let range = start..(start + group).min(self.sigma.len());
+            let done = match cells(&mut self.weights, &range, nrows * ncols) {
+                Some(cells) if range.len() > 1 => T::tiny(
+                    level,
+                    TinySteps {
+                        cells,
+                        shape: self.shape,
+                        x: &mut xs[range.start * ncols..range.end * ncols],
+                        y: &mut ys[range.start * nrows..range.end * nrows],
+                        sigma: &mut self.sigma[range.clone()],
+                        divisor: divisor.from(start),
+                        n_power_iterations: plan.n_power_iterations,
+                        eps: plan.eps,
+                        rows_first: plan.rows_first,
+                    },
+                ),
+                _ => 0,
             };
-            if steps.check_finite && matches!(end, End::NonFinite(_)) {
-                return Err(Error::NonFinite { index: first + i });
+            for i in range.filter(|i| done >> (i - start) & 1 == 0) {
+                let cell = cell(&mut self.weights, i, self.shape);
+                let x = &mut xs[i * ncols..(i + 1) * ncols];
+                let y = &mut ys[i * nrows..(i + 1) * nrows];
+                let divisor = divisor.from(i);
+                let (end, d) = steps_on(cell.matrix(), (x, y), divisor, (plan, runner), &mut work)?;
+                self.sigma[i] = match end {
+                    End::Found { sigma, .. } => sigma,
+                    End::Zero => 0.0,
+                    End::NonFinite(sigma) => sigma,
+                };
+                if steps.check_finite && matches!(end, End::NonFinite(_)) {
+                    return Err(Error::NonFinite { index: first + i });
+                }
+                cell.divide(d, stream, (level, runner))?;
             }
-            cell.divide(d, level, runner)?;
         }
         Ok(())
+    }
+}
+
+/// The matrices of a range of a packed task.
+fn cells<'b, T: Steppable>(
+    weights: &'b mut Weights<'_, T>,
+    range: &Range<usize>,
+    size: usize,
+) -> Option<Cells<'b, T>> {
+    let range = range.start * size..range.end * size;
+    match weights {
+        Weights::Packed(a, out) => {
+            let out = out.as_mut().map(|out| &mut out[range.clone()]);
+            Some(Cells::Apart(&a[range], out))
+        }
+        Weights::PackedInPlace(a) => Some(Cells::InPlace(&mut a[range])),
+        Weights::Rows(..) | Weights::RowsInPlace(_) => None,
     }
 }
 
@@ -345,11 +395,16 @@ impl<T: Steppable> Cell<'_, T> {
         }
     }
 
-    fn divide<R: Blocks>(self, d: f64, level: Level, runner: R) -> Result<(), Error> {
+    fn divide<R: Blocks>(
+        self,
+        d: f64,
+        stream: bool,
+        (level, runner): (Level, R),
+    ) -> Result<(), Error> {
         match self {
             Self::Apart(_, None) => Ok(()),
-            Self::Apart(a, Some(out)) => divide(Some(a), out, d, level, runner),
-            Self::InPlace(a) => divide(None, a, d, level, runner),
+            Self::Apart(a, Some(out)) => divide(Some(a), out, d, stream, (level, runner)),
+            Self::InPlace(a) => divide(None, a, d, false, (level, runner)),
         }
     }
 }
@@ -358,15 +413,15 @@ impl<T: Steppable> Cell<'_, T> {
 fn steps_on<T: Steppable, R: Blocks>(
     a: MatRef<'_, T>,
     (x, y): (&mut [T::Vector], &mut [T::Vector]),
-    (coefficient, soft): (f64, bool),
-    plan: Plan,
-    runner: R,
+    divisor: Divisor<'_>,
+    (plan, runner): (Plan, R),
+    (scratch, buffers): &mut (Scratch<T::Vector>, Buffers<T::Vector>),
 ) -> Result<(End, f64), Error> {
-    let mut op = DenseStep::new(a, plan.level, runner);
-    let end = power::run(&mut op, plan, x, y)?;
+    let mut op = DenseStep::new(a.shorten(), plan.level, runner, scratch);
+    let end = power::run(&mut op, plan, (x, y), buffers)?;
     let d = match end {
         End::Found { sigma, below_eps } => {
-            let d = divisor(sigma, coefficient, soft);
+            let d = divisor.of(0, sigma);
             // Where eps took the place of a norm, sigma says little; the result must be finite.
             if below_eps { d.max(op.max_abs()? * power_of_two(-T::MAX_EXPONENT)) } else { d }
         }
@@ -374,10 +429,4 @@ fn steps_on<T: Steppable, R: Blocks>(
         End::NonFinite(_) => f64::NAN,
     };
     Ok((end, d))
-}
-
-fn divisor(sigma: f64, coefficient: f64, soft: bool) -> f64 {
-    let d = sigma / coefficient;
-    // Not `max`, which would hide a NaN.
-    if soft && d < 1.0 { 1.0 } else { d }
 }

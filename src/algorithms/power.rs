@@ -65,12 +65,12 @@ pub(crate) enum End {
 pub(crate) fn run<O: StepOperator>(
     op: &mut O,
     plan: Plan,
-    x: &mut [O::Acc],
-    y: &mut [O::Acc],
+    (x, y): (&mut [O::Acc], &mut [O::Acc]),
+    buffers: &mut Buffers<O::Acc>,
 ) -> Result<End, Error> {
-    let mut process = Process::new(op, plan, x, y);
+    let mut process = Process::new(op, plan, (x, y), std::mem::take(buffers));
     let outcome = process.run();
-    match outcome {
+    let end = match outcome {
         Ok(sigma) => {
             let below_eps = process.x.length != 1.0 || process.y.length != 1.0;
             process.x.hand_back(plan.level, x);
@@ -82,7 +82,10 @@ pub(crate) fn run<O: StepOperator>(
             Ok(end)
         }
         Err(Stop::Error(error)) => Err(error),
-    }
+    };
+    let Process { x, y, t, z, .. } = process;
+    *buffers = Buffers { x: x.values, y: y.values, t, z };
+    end
 }
 
 /// Why the steps ended early.
@@ -111,8 +114,9 @@ struct Side<A> {
 
 impl<A: StepVectors> Side<A> {
     /// Takes the caller's vector, scaled by a power of two when its norm is far from one.
-    fn new(level: Level, x: &[A]) -> Self {
-        let mut values = x.to_vec();
+    fn new(level: Level, x: &[A], mut values: Vec<A>) -> Self {
+        values.clear();
+        values.extend_from_slice(x);
         let mut sum = A::dot(level, x, x);
         if !(1e-6..1e6).contains(&sum) {
             let largest = x.iter().fold(0.0_f64, |m, x| m.max(x.to_f64().abs()));
@@ -154,6 +158,15 @@ impl<A: StepVectors> Side<A> {
     }
 }
 
+/// Work vectors, kept from one matrix to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers<A> {
+    x: Vec<A>,
+    y: Vec<A>,
+    t: Vec<A>,
+    z: Vec<A>,
+}
+
 struct Process<'a, O: StepOperator> {
     op: &'a mut O,
     plan: Plan,
@@ -166,14 +179,22 @@ struct Process<'a, O: StepOperator> {
 }
 
 impl<'a, O: StepOperator> Process<'a, O> {
-    fn new(op: &'a mut O, plan: Plan, x: &[O::Acc], y: &[O::Acc]) -> Self {
+    fn new(
+        op: &'a mut O,
+        plan: Plan,
+        (x, y): (&[O::Acc], &[O::Acc]),
+        buffers: Buffers<O::Acc>,
+    ) -> Self {
+        let Buffers { x: xs, y: ys, mut t, mut z } = buffers;
+        t.resize(y.len(), O::Acc::ZERO);
+        z.resize(x.len(), O::Acc::ZERO);
         Self {
             op,
             plan,
-            x: Side::new(plan.level, x),
-            y: Side::new(plan.level, y),
-            t: vec![O::Acc::ZERO; y.len()],
-            z: vec![O::Acc::ZERO; x.len()],
+            x: Side::new(plan.level, x, xs),
+            y: Side::new(plan.level, y, ys),
+            t,
+            z,
             units: None,
             n_draws: 0,
         }

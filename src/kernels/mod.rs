@@ -10,6 +10,8 @@ pub(crate) mod matvec;
 pub(crate) mod reduce;
 mod rows;
 pub(crate) mod step;
+mod strip;
+pub(crate) mod tiny;
 pub(crate) mod vector;
 
 pub use fused::gram_matvec_f32;

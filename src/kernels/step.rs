@@ -9,8 +9,9 @@ use crate::matrix::{MatRef, Store};
 use crate::simd::{Kernel, Lanes, Level, Load, Real, Simd, Vector};
 
 use super::divide::{Divide, DivideInPlace, Ratio};
-use super::fused::FusedRows;
-use super::rows::{Strip, products, update};
+use super::rows::{Strip, update};
+use super::strip::{fused, products};
+use super::tiny::TinySteps;
 use super::vector::{Axpy, Scale};
 
 /// Rows `range` of a matrix.
@@ -41,11 +42,17 @@ pub(crate) trait StepKernels: Store {
     /// `z += A' y`.
     fn update(level: Level, rows: Rows<'_, Self>, y: &[Self::Acc], z: &mut [Self::Acc]);
 
-    /// `dst = src / d`.
-    fn divide(level: Level, src: &[Self], ratio: Ratio<Self::Acc>, dst: &mut [Self]);
+    /// `dst = src / d`, past the caches when told so.
+    fn divide(level: Level, src: &[Self], ratio: Ratio<Self::Acc>, dst: &mut [Self], stream: bool);
 
     /// `data /= d`.
     fn divide_in_place(level: Level, data: &mut [Self], ratio: Ratio<Self::Acc>);
+
+    /// Matrices that `tiny` takes at a time.
+    const LANES: usize;
+
+    /// Power steps on tiny matrices; those that were made, as bits.
+    fn tiny(level: Level, steps: TinySteps<'_, Self, Self::Acc>) -> u32;
 }
 
 macro_rules! impl_step {
@@ -61,7 +68,7 @@ macro_rules! impl_step {
                 t: &mut [$a],
                 z: &mut [$a],
             ) {
-                level.run(FusedRows { a: rows.a, range: rows.range, x, scale, t, z });
+                level.run(Fused { rows, x, scale, t, z });
             }
 
             fn products(level: Level, rows: Rows<'_, Self>, x: &[$a], t: &mut [$a]) {
@@ -72,12 +79,34 @@ macro_rules! impl_step {
                 level.run(Update { rows, y, z });
             }
 
-            fn divide(level: Level, src: &[Self], ratio: Ratio<$a>, dst: &mut [Self]) {
-                level.run(Divide { src, ratio, dst });
+            fn divide(
+                level: Level,
+                src: &[Self],
+                ratio: Ratio<$a>,
+                dst: &mut [Self],
+                stream: bool,
+            ) {
+                assert_eq!(src.len(), dst.len(), "lengths of src and dst");
+                level.run(Divide { src, ratio, dst, stream });
             }
 
             fn divide_in_place(level: Level, data: &mut [Self], ratio: Ratio<$a>) {
                 level.run(DivideInPlace { data, ratio });
+            }
+
+            const LANES: usize = $lanes;
+
+            fn tiny(level: Level, steps: TinySteps<'_, Self, $a>) -> u32 {
+                level.run(steps)
+            }
+        }
+
+        impl Kernel for Fused<'_, '_, $t, $a> {
+            type Output = ();
+            #[inline(always)]
+            fn eval<S: Simd>(self, s: S) {
+                let Self { rows, x, scale, t, z } = self;
+                fused::<S, $t, $a, $lanes>(s, &whole(&rows), x, scale, t, z);
             }
         }
 
@@ -112,6 +141,14 @@ fn whole<'a, T: Store>(rows: &Rows<'a, T>) -> Strip<'a, T> {
     Strip { a: rows.a, rows: rows.range.clone(), columns: 0..rows.a.ncols() }
 }
 
+struct Fused<'a, 'w, T, A> {
+    rows: Rows<'a, T>,
+    x: &'w [A],
+    scale: A,
+    t: &'w mut [A],
+    z: &'w mut [A],
+}
+
 struct Products<'a, 'w, T, A> {
     rows: Rows<'a, T>,
     x: &'w [A],
@@ -125,7 +162,7 @@ struct Update<'a, 'w, T, A> {
 }
 
 /// Vectors in the precision of a step.
-pub(crate) trait StepVectors: Real {
+pub(crate) trait StepVectors: Real + Default {
     /// `x /= d`.
     fn divide(level: Level, x: &mut [Self], ratio: Ratio<Self>);
 

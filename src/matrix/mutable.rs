@@ -83,4 +83,27 @@ impl<'a, T: Element> MatMut<'a, T> {
             }
         }
     }
+
+    /// All elements as one slice; the matrix itself when its rows do not lie side by side.
+    ///
+    /// # Errors
+    /// The matrix, to be written by rows.
+    pub(crate) fn into_packed(self) -> Result<&'a mut [T], Self> {
+        match self.rows {
+            Rows::Packed(data) => Ok(data),
+            rows @ Rows::Strided(_) => Err(Self { rows, ..self }),
+        }
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn nrows(&self) -> usize {
+        self.nrows
+    }
+
+    /// Number of columns.
+    #[must_use]
+    pub fn ncols(&self) -> usize {
+        self.ncols
+    }
 }

@@ -99,8 +99,14 @@ pub(crate) struct DenseStep<'a, T: StepKernels, R> {
     /// What vectors are multiplied by before a product, and `t` between the two of a pass.
     before: T::Acc,
     between: T::Acc,
-    scaled: Vec<T::Acc>,
-    partials: Vec<T::Acc>,
+    scratch: &'a mut Scratch<T::Acc>,
+}
+
+/// Work vectors, kept from one matrix to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch<A> {
+    scaled: Vec<A>,
+    partials: Vec<A>,
 }
 
 /// A block of rows: their piece of `t` or `y`, and a partial `z`.
@@ -111,11 +117,15 @@ struct Block<'a, 'b, T: StepKernels, V> {
 }
 
 impl<'a, T: StepKernels, R: Blocks> DenseStep<'a, T, R> {
-    pub(crate) fn new(a: MatRef<'a, T>, level: Level, runner: R) -> Self {
+    pub(crate) fn new(
+        a: MatRef<'a, T>,
+        level: Level,
+        runner: R,
+        scratch: &'a mut Scratch<T::Acc>,
+    ) -> Self {
         let block_rows = block_rows((a.nrows(), a.ncols()));
         let one = T::Acc::from_f64(1.0);
-        let (scaled, partials) = (Vec::new(), Vec::new());
-        Self { a, level, runner, block_rows, before: one, between: one, scaled, partials }
+        Self { a, level, runner, block_rows, before: one, between: one, scratch }
     }
 
     fn nblocks(&self) -> usize {
@@ -126,9 +136,9 @@ impl<'a, T: StepKernels, R: Blocks> DenseStep<'a, T, R> {
         Rows { a: self.a, range: start..start + nrows }
     }
 
-    /// A vector in the units of the products; it belongs back into `self.scaled`.
+    /// A vector in the units of the products; it belongs back into `self.scratch.scaled`.
     fn take_scaled(&mut self, x: &[T::Acc]) -> Vec<T::Acc> {
-        let mut scaled = std::mem::take(&mut self.scaled);
+        let mut scaled = std::mem::take(&mut self.scratch.scaled);
         scaled.resize(x.len(), T::Acc::ZERO);
         T::Acc::scale(self.level, self.before, x, &mut scaled);
         scaled
@@ -142,7 +152,7 @@ impl<'a, T: StepKernels, R: Blocks> DenseStep<'a, T, R> {
         work: &(dyn Fn(&mut Block<'a, '_, T, V>) + Sync),
     ) -> Result<(), Error> {
         let ncols = self.a.ncols();
-        let mut partials = std::mem::take(&mut self.partials);
+        let mut partials = std::mem::take(&mut self.scratch.partials);
         partials.clear();
         partials.resize(ncols * self.nblocks(), T::Acc::ZERO);
         let mut start = 0;
@@ -157,7 +167,7 @@ impl<'a, T: StepKernels, R: Blocks> DenseStep<'a, T, R> {
         z.fill(T::Acc::ZERO);
         blocks.iter().for_each(|block| T::Acc::add(self.level, block.z, z));
         drop(blocks);
-        self.partials = partials;
+        self.scratch.partials = partials;
         Ok(())
     }
 }
@@ -181,7 +191,7 @@ where
                 T::fused(level, block.rows.clone(), &scaled, between, block.t, block.z);
             })?;
         }
-        self.scaled = scaled;
+        self.scratch.scaled = scaled;
         Ok(())
     }
 
@@ -194,7 +204,7 @@ where
             pieces.map(|(i, t)| (self.rows(i * self.block_rows, t.len()), t)).collect();
         self.runner.each(&mut blocks, &|(rows, t)| T::products(level, rows.clone(), x, t))?;
         drop(blocks);
-        self.scaled = scaled;
+        self.scratch.scaled = scaled;
         Ok(())
     }
 
@@ -205,7 +215,7 @@ where
         self.summed(pieces, z, &|block| {
             T::update(level, block.rows.clone(), block.t, block.z);
         })?;
-        self.scaled = scaled;
+        self.scratch.scaled = scaled;
         Ok(())
     }
 
@@ -230,7 +240,12 @@ where
     }
 }
 
-/// Writes `a / d` to `out`, or divides `out` in place where there is no `a`.
+/// Bytes that are divided at a time, from the end of a block to its beginning: what was read last
+/// is in the nearest cache.
+const PIECE: usize = 1 << 15;
+
+/// Writes `a / d` to `out`, or divides `out` in place where there is no `a`. With `stream` the
+/// stores go past the caches.
 ///
 /// # Errors
 /// [`Error::Interrupted`] when the caller asked to stop.
@@ -238,31 +253,50 @@ pub(crate) fn divide<T: StepKernels, R: Blocks>(
     a: Option<MatRef<'_, T>>,
     out: MatMut<'_, T>,
     d: f64,
-    level: Level,
-    runner: R,
+    stream: bool,
+    (level, runner): (Level, R),
 ) -> Result<(), Error> {
-    let (nrows, ncols) = (out.as_ref().nrows(), out.as_ref().ncols());
+    let (nrows, ncols) = (out.nrows(), out.ncols());
     let block_rows = block_rows((nrows, ncols));
     let ratio = Ratio::new(d);
-    let out = out.into_blocks(block_rows);
-    let mut blocks: Vec<_> = out.into_iter().enumerate().collect();
+    let out = match out.into_packed() {
+        Ok(out) if nrows <= block_rows => {
+            divide_block(a, 0, out, ratio, (level, stream));
+            return Ok(());
+        }
+        Ok(out) => MatMut::from_slice(out, nrows, ncols).expect("it was that shape"),
+        Err(out) => out,
+    };
+    let mut blocks: Vec<_> = out.into_blocks(block_rows).into_iter().enumerate().collect();
     runner.each(&mut blocks, &|(i, pieces)| {
         let mut row = *i * block_rows;
         for piece in pieces {
-            match a.map(|a| (a, a.packed())) {
-                None => T::divide_in_place(level, piece, ratio),
-                Some((_, Some(packed))) => {
-                    let src = &packed[row * ncols..][..piece.len()];
-                    T::divide(level, src, ratio, piece);
-                    row += piece.len() / ncols.max(1);
-                }
-                Some((a, None)) => {
-                    for dst in piece.chunks_mut(ncols.max(1)) {
-                        T::divide(level, a.row(row), ratio, dst);
-                        row += 1;
-                    }
-                }
-            }
+            let nrows = piece.len() / ncols.max(1);
+            divide_block(a, row, piece, ratio, (level, stream));
+            row += nrows;
         }
     })
+}
+
+/// Divides the rows of `a` from `row` on into packed rows, or packed rows in place.
+fn divide_block<T: StepKernels>(
+    a: Option<MatRef<'_, T>>,
+    row: usize,
+    out: &mut [T],
+    ratio: Ratio<T::Acc>,
+    (level, stream): (Level, bool),
+) {
+    let step = PIECE / T::SIZE;
+    let Some(a) = a else {
+        out.chunks_mut(step).rev().for_each(|out| T::divide_in_place(level, out, ratio));
+        return;
+    };
+    if let Some(packed) = a.packed() {
+        let src = &packed[row * a.ncols()..][..out.len()];
+        let pieces = src.chunks(step).zip(out.chunks_mut(step)).rev();
+        pieces.for_each(|(src, out)| T::divide(level, src, ratio, out, stream));
+    } else {
+        let rows = out.chunks_mut(a.ncols().max(1)).enumerate().rev();
+        rows.for_each(|(i, out)| T::divide(level, a.row(row + i), ratio, out, stream));
+    }
 }

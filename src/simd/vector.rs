@@ -61,6 +61,19 @@ pub(crate) trait Vector<A: Real, const L: usize>: Copy {
     /// The largest lane.
     fn max(self) -> A;
 
+    /// The sums of four vectors, each folded as by `sum`.
+    #[inline(always)]
+    fn sum_each(xs: [Self; 4]) -> [A; 4] {
+        let [a, b, c, d] = xs;
+        [a.sum(), b.sum(), c.sum(), d.sum()]
+    }
+
+    /// Stores past the caches, where `dst` is aligned for it; what follows must not read it soon.
+    #[inline(always)]
+    fn stream(self, dst: &mut [A; L]) {
+        self.store(dst);
+    }
+
     /// Stores the first `dst.len() < L` lanes.
     #[inline(always)]
     fn store_partial(self, dst: &mut [A]) {
@@ -100,6 +113,8 @@ pub(crate) trait Simd: Lanes<f32, 16> + Lanes<f64, 8> {
     fn widen_f32(self, src: &[f32; 8]) -> <Self as Lanes<f64, 8>>::V;
     fn single_f16(self, src: &[f16; 16]) -> <Self as Lanes<f32, 16>>::V;
     fn single_bf16(self, src: &[bf16; 16]) -> <Self as Lanes<f32, 16>>::V;
+    fn narrow_f16(self, x: <Self as Lanes<f32, 16>>::V, dst: &mut [f16; 16]);
+    fn narrow_bf16(self, x: <Self as Lanes<f32, 16>>::V, dst: &mut [bf16; 16]);
 
     /// Widens fewer than 8 elements; the missing lanes are zero.
     #[inline(always)]
@@ -108,6 +123,10 @@ pub(crate) trait Simd: Lanes<f32, 16> + Lanes<f64, 8> {
         lanes[..src.len()].copy_from_slice(src);
         self.widen_f32(&lanes)
     }
+
+    /// Makes the stores past the caches visible to other threads, before they are told of them.
+    #[inline(always)]
+    fn fence(self) {}
 
     /// Asks for the cache line of `x`, which will be read soon. It changes no result.
     fn prefetch<T>(self, x: &T);
@@ -186,37 +205,38 @@ impl_native! {
     f64 => 8;
 }
 
-/// Elements that lanes of `A` are rounded to when they are stored.
+/// Elements that lanes of `A` are rounded to, ties to even, when they are stored.
 pub(crate) trait Save<A: Real, const L: usize>: Load<A, L> {
-    /// The nearest element, ties to even.
-    fn round(x: A) -> Self;
+    /// Stores the first `dst.len() <= L` lanes.
+    fn save<S: Simd + Lanes<A, L>>(s: S, x: <S as Lanes<A, L>>::V, dst: &mut [Self]);
 
-    /// Rounds and stores the first `dst.len() <= L` lanes.
+    /// Stores all lanes, past the caches where that can be.
     #[inline(always)]
-    fn save<V: Vector<A, L>>(x: V, dst: &mut [Self]) {
-        let mut lanes = [A::ZERO; L];
-        x.store(&mut lanes);
-        for (to, from) in dst.iter_mut().zip(lanes) {
-            *to = Self::round(from);
-        }
+    fn stream<S: Simd + Lanes<A, L>>(s: S, x: <S as Lanes<A, L>>::V, dst: &mut [Self; L]) {
+        Self::save(s, x, dst);
     }
 }
 
-/// Implements [`Save`] for elements narrower than the lanes.
-macro_rules! impl_rounding {
-    ($($t:ty => $a:ty, $lanes:literal, $round:path;)*) => {$(
-        impl Save<$a, $lanes> for $t {
+/// Implements [`Save`] by a tier's narrowing stores.
+macro_rules! impl_narrowing {
+    ($($t:ty => $narrow:ident;)*) => {$(
+        impl Save<f32, 16> for $t {
             #[inline(always)]
-            fn round(x: $a) -> Self {
-                $round(x)
+            fn save<S: Simd>(s: S, x: <S as Lanes<f32, 16>>::V, dst: &mut [Self]) {
+                if let Ok(whole) = dst.try_into() {
+                    return s.$narrow(x, whole);
+                }
+                let mut lanes = [<Self as Load<f32, 16>>::PAD; 16];
+                s.$narrow(x, &mut lanes);
+                dst.copy_from_slice(&lanes[..dst.len()]);
             }
         }
     )*};
 }
 
-impl_rounding! {
-    f16 => f32, 16, f16::from_f32;
-    bf16 => f32, 16, bf16::from_f32;
+impl_narrowing! {
+    f16 => narrow_f16;
+    bf16 => narrow_bf16;
 }
 
 /// Implements [`Save`] for elements that are the lanes themselves.
@@ -224,11 +244,11 @@ macro_rules! impl_saving {
     ($($t:ty => $lanes:literal;)*) => {$(
         impl Save<$t, $lanes> for $t {
             #[inline(always)]
-            fn round(x: $t) -> Self {
-                x
+            fn stream<S: Simd>(_: S, x: <S as Lanes<$t, $lanes>>::V, dst: &mut [Self; $lanes]) {
+                x.stream(dst);
             }
             #[inline(always)]
-            fn save<V: Vector<$t, $lanes>>(x: V, dst: &mut [Self]) {
+            fn save<S: Simd>(_: S, x: <S as Lanes<$t, $lanes>>::V, dst: &mut [Self]) {
                 match dst.try_into() {
                     Ok(whole) => x.store(whole),
                     Err(_) => x.store_partial(dst),
