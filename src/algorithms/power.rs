@@ -19,7 +19,7 @@
 use crate::error::Error;
 use crate::kernels::divide::Ratio;
 use crate::kernels::step::StepVectors;
-use crate::operator::step::{StepOperator, Units};
+use crate::operator::step::{StepOperator, Units, Whole};
 use crate::scalar::{exponent, halved_power};
 use crate::simd::{Level, Real};
 
@@ -68,6 +68,9 @@ pub(crate) fn run<O: StepOperator>(
     (x, y): (&mut [O::Acc], &mut [O::Acc]),
     buffers: &mut Buffers<O::Acc>,
 ) -> Result<End, Error> {
+    if let Some(sigma) = at_once(op, plan, (x, y), buffers) {
+        return Ok(End::Found { sigma, below_eps: false });
+    }
     let mut process = Process::new(op, plan, (x, y), std::mem::take(buffers));
     let outcome = process.run();
     let end = match outcome {
@@ -86,6 +89,23 @@ pub(crate) fn run<O: StepOperator>(
     let Process { x, y, t, z, .. } = process;
     *buffers = Buffers { x: x.values, y: y.values, t, z };
     end
+}
+
+/// Sigma, where all steps can be made in one go.
+fn at_once<O: StepOperator>(
+    op: &mut O,
+    plan: Plan,
+    (x, y): (&mut [O::Acc], &mut [O::Acc]),
+    buffers: &mut Buffers<O::Acc>,
+) -> Option<f64> {
+    let Plan { n_power_iterations, eps, rows_first, .. } = plan;
+    if n_power_iterations == 0 {
+        return None;
+    }
+    let (t, z) = (&mut buffers.t, &mut buffers.z);
+    t.resize(y.len(), O::Acc::ZERO);
+    z.resize(x.len(), O::Acc::ZERO);
+    op.whole(Whole { x, y, t, z, n_power_iterations, eps, rows_first })
 }
 
 /// Why the steps ended early.

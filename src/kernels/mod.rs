@@ -13,6 +13,7 @@ pub(crate) mod step;
 mod strip;
 pub(crate) mod tiny;
 pub(crate) mod vector;
+pub(crate) mod whole;
 
 pub use fused::gram_matvec_f32;
 

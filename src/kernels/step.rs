@@ -13,6 +13,7 @@ use super::rows::{Strip, update};
 use super::strip::{fused, products};
 use super::tiny::TinySteps;
 use super::vector::{Axpy, Scale};
+use super::whole::WholeSteps;
 
 /// Rows `range` of a matrix.
 #[derive(Debug, Clone)]
@@ -47,6 +48,9 @@ pub(crate) trait StepKernels: Store {
 
     /// `data /= d`.
     fn divide_in_place(level: Level, data: &mut [Self], ratio: Ratio<Self::Acc>);
+
+    /// All steps on one matrix, at least one; nothing where more care is needed.
+    fn whole(level: Level, steps: WholeSteps<'_, '_, Self, Self::Acc>) -> Option<f64>;
 
     /// Matrices that `tiny` takes at a time.
     const LANES: usize;
@@ -92,6 +96,10 @@ macro_rules! impl_step {
 
             fn divide_in_place(level: Level, data: &mut [Self], ratio: Ratio<$a>) {
                 level.run(DivideInPlace { data, ratio });
+            }
+
+            fn whole(level: Level, steps: WholeSteps<'_, '_, Self, $a>) -> Option<f64> {
+                level.run(steps)
             }
 
             const LANES: usize = $lanes;
@@ -215,16 +223,22 @@ impl<A: Load<f64, 8>> Kernel for WideDot<'_, A> {
     type Output = f64;
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) -> f64 {
-        let (xs, x_tail) = self.x.as_chunks::<8>();
-        let (ys, y_tail) = self.y.as_chunks::<8>();
-        let mut sums = [<S as Lanes<f64, 8>>::splat(s, 0.0); 2];
-        for (k, (x, y)) in xs.iter().zip(ys).enumerate() {
-            sums[k % 2] = A::load(s, x).mul_add(A::load(s, y), sums[k % 2]);
-        }
-        if !x_tail.is_empty() {
-            let (x, y) = (A::load_partial(s, x_tail), A::load_partial(s, y_tail));
-            sums[0] = x.mul_add(y, sums[0]);
-        }
-        sums[0].add(sums[1]).sum()
+        wide_dot(s, self.x, self.y)
     }
+}
+
+/// `x . y`, multiplied and summed in double.
+#[inline(always)]
+pub(super) fn wide_dot<S: Simd, A: Load<f64, 8>>(s: S, x: &[A], y: &[A]) -> f64 {
+    let (xs, x_tail) = x.as_chunks::<8>();
+    let (ys, y_tail) = y.as_chunks::<8>();
+    let mut sums = [<S as Lanes<f64, 8>>::splat(s, 0.0); 2];
+    for (k, (x, y)) in xs.iter().zip(ys).enumerate() {
+        sums[k % 2] = A::load(s, x).mul_add(A::load(s, y), sums[k % 2]);
+    }
+    if !x_tail.is_empty() {
+        let (x, y) = (A::load_partial(s, x_tail), A::load_partial(s, y_tail));
+        sums[0] = x.mul_add(y, sums[0]);
+    }
+    sums[0].add(sums[1]).sum()
 }

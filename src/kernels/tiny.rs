@@ -39,11 +39,12 @@ pub(crate) struct TinySteps<'a, T, A> {
 /// A vector of a matrix, or the matrix itself, entry by entry: each one holds all lanes.
 type Entries<A, const L: usize, const N: usize> = [[A; L]; N];
 
-struct Lanewise<A, const L: usize> {
+/// Matrices of sides up to `N` with `N * N = NN` entries at most.
+struct Lanewise<A, const L: usize, const N: usize, const NN: usize> {
     shape: (usize, usize),
-    a: Entries<A, L, { MAX_SIDE * MAX_SIDE }>,
-    x: Entries<A, L, MAX_SIDE>,
-    y: Entries<A, L, MAX_SIDE>,
+    a: Entries<A, L, NN>,
+    x: Entries<A, L, N>,
+    y: Entries<A, L, N>,
     norm_x: [f64; L],
     norm_y: [f64; L],
     sigma: [f64; L],
@@ -53,7 +54,7 @@ struct Lanewise<A, const L: usize> {
 
 impl<T, A> TinySteps<'_, T, A> {
     #[inline(always)]
-    fn body<S, const L: usize>(mut self, s: S) -> u32
+    fn body<S, const L: usize, const N: usize, const NN: usize>(mut self, s: S) -> u32
     where
         S: Simd + Lanes<A, L>,
         T: Save<A, L>,
@@ -64,7 +65,7 @@ impl<T, A> TinySteps<'_, T, A> {
             Cells::InPlace(a) => &**a,
         };
         let (nrows, ncols) = self.shape;
-        let mut lanes = Lanewise::<A, L> {
+        let mut lanes = Lanewise::<A, L, N, NN> {
             shape: self.shape,
             a: interleave(source, nrows * ncols),
             x: interleave(self.x, ncols),
@@ -85,7 +86,11 @@ impl<T, A> TinySteps<'_, T, A> {
 
     /// Writes what was done; the lanes of that, as bits.
     #[inline(always)]
-    fn hand_back<S, const L: usize>(&mut self, s: S, lanes: &Lanewise<A, L>) -> u32
+    fn hand_back<S, const L: usize, const N: usize, const NN: usize>(
+        &mut self,
+        s: S,
+        lanes: &Lanewise<A, L, N, NN>,
+    ) -> u32
     where
         S: Simd + Lanes<A, L>,
         T: Save<A, L>,
@@ -139,7 +144,7 @@ fn interleave<T: Load<A, L>, A: Real, const L: usize, const N: usize>(
     entries
 }
 
-impl<A: Real, const L: usize> Lanewise<A, L> {
+impl<A: Real, const L: usize, const N: usize, const NN: usize> Lanewise<A, L, N, NN> {
     #[inline(always)]
     fn rows_first<S: Simd + Lanes<A, L>>(&mut self, s: S, steps: usize)
     where
@@ -159,10 +164,10 @@ impl<A: Real, const L: usize> Lanewise<A, L> {
                 self.sigma[l] = norm_z[l] / norm_t[l];
                 self.done[l] &= length >= self.eps && self.sigma[l] >= self.eps;
             }
-            self.x = divided(s, &z, &norm_z, ncols);
+            divided(s, &z, &norm_z, &mut self.x);
             self.norm_x = [1.0; L];
             if step == steps {
-                self.y = divided(s, &t, &norm_t, nrows);
+                divided(s, &t, &norm_t, &mut self.y);
             }
         }
     }
@@ -189,41 +194,40 @@ impl<A: Real, const L: usize> Lanewise<A, L> {
                 let norm_z = norms(&z, ncols);
                 self.require_ordinary(&norm_z);
                 self.require_eps(&norm_z, &self.norm_y.clone());
-                self.x = divided(s, &z, &norm_z, ncols);
+                divided(s, &z, &norm_z, &mut self.x);
             }
         }
         self.sigma = self.norm_y;
-        self.y = divided(s, &y, &self.norm_y, nrows);
+        divided(s, &y, &self.norm_y, &mut self.y);
     }
 
     /// `t = A x`, each sum folded as the lanes of a row are.
     #[inline(always)]
-    fn products<S: Simd + Lanes<A, L>>(&self, s: S) -> Entries<A, L, MAX_SIDE> {
+    fn products<S: Simd + Lanes<A, L>>(&self, s: S) -> Entries<A, L, N> {
         let (nrows, ncols) = self.shape;
         let zero = s.splat(A::ZERO);
-        let mut t = [[A::ZERO; L]; MAX_SIDE];
+        let mut t = [[A::ZERO; L]; N];
         for i in 0..nrows {
-            let mut p = [zero; MAX_SIDE];
+            let mut p = [zero; N];
             for j in 0..ncols {
                 let (a, x) = (s.load(&self.a[i * ncols + j]), s.load(&self.x[j]));
                 p[j] = a.mul_add(x, zero);
             }
-            let even = p[0].add(p[4]).add(p[2].add(p[6]));
-            let odd = p[1].add(p[5]).add(p[3].add(p[7]));
-            even.add(odd).store(&mut t[i]);
+            if N == MAX_SIDE {
+                for j in 0..N / 2 {
+                    p[j] = p[j].add(p[j + N / 2]);
+                }
+            }
+            p[0].add(p[2]).add(p[1].add(p[3])).store(&mut t[i]);
         }
         t
     }
 
     /// `z = A' t`, the rows added in order.
     #[inline(always)]
-    fn updates<S: Simd + Lanes<A, L>>(
-        &self,
-        s: S,
-        t: &Entries<A, L, MAX_SIDE>,
-    ) -> Entries<A, L, MAX_SIDE> {
+    fn updates<S: Simd + Lanes<A, L>>(&self, s: S, t: &Entries<A, L, N>) -> Entries<A, L, N> {
         let (nrows, ncols) = self.shape;
-        let mut z = [[A::ZERO; L]; MAX_SIDE];
+        let mut z = [[A::ZERO; L]; N];
         for j in 0..ncols {
             let mut sum = s.splat(A::ZERO);
             for i in 0..nrows {
@@ -258,8 +262,8 @@ impl<A: Real, const L: usize> Lanewise<A, L> {
 
 /// The norm in each lane, summed in double and folded as eight lanes are.
 #[inline(always)]
-fn norms<A: Real, const L: usize>(x: &Entries<A, L, MAX_SIDE>, len: usize) -> [f64; L] {
-    let mut squares = [[0.0; L]; MAX_SIDE];
+fn norms<A: Real, const L: usize, const N: usize>(x: &Entries<A, L, N>, len: usize) -> [f64; L] {
+    let mut squares = [[0.0; L]; N];
     for j in 0..len {
         for l in 0..L {
             squares[j][l] = x[j][l].to_f64() * x[j][l].to_f64();
@@ -267,38 +271,43 @@ fn norms<A: Real, const L: usize>(x: &Entries<A, L, MAX_SIDE>, len: usize) -> [f
     }
     let mut norms = [0.0; L];
     for l in 0..L {
-        let p = |j: usize| squares[j][l];
-        let even = (p(0) + p(4)) + (p(2) + p(6));
-        let odd = (p(1) + p(5)) + (p(3) + p(7));
-        norms[l] = (even + odd).sqrt();
+        if N == MAX_SIDE {
+            for j in 0..N / 2 {
+                squares[j][l] += squares[j + N / 2][l];
+            }
+        }
+        norms[l] = ((squares[0][l] + squares[2][l]) + (squares[1][l] + squares[3][l])).sqrt();
     }
     norms
 }
 
 #[inline(always)]
-fn divided<S: Simd + Lanes<A, L>, A: Real, const L: usize>(
+fn divided<S: Simd + Lanes<A, L>, A: Real, const L: usize, const N: usize>(
     s: S,
-    x: &Entries<A, L, MAX_SIDE>,
+    x: &Entries<A, L, N>,
     norms: &[f64; L],
-    len: usize,
-) -> Entries<A, L, MAX_SIDE> {
+    y: &mut Entries<A, L, N>,
+) {
     let mut divisor = [A::ZERO; L];
     for l in 0..L {
         divisor[l] = A::from_f64(norms[l]);
     }
     let divisor = s.load(&divisor);
-    let mut y = [[A::ZERO; L]; MAX_SIDE];
-    for j in 0..len {
-        s.load(&x[j]).div(divisor).store(&mut y[j]);
+    // Entries beyond the vector's are zero and stay zero.
+    for (x, y) in x.iter().zip(y) {
+        s.load(x).div(divisor).store(y);
     }
-    y
 }
 
 impl<T: Save<f32, 16>> Kernel for TinySteps<'_, T, f32> {
     type Output = u32;
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) -> u32 {
-        self.body::<S, 16>(s)
+        if self.shape.0.max(self.shape.1) <= MAX_SIDE / 2 {
+            self.body::<S, 16, { MAX_SIDE / 2 }, { MAX_SIDE * MAX_SIDE / 4 }>(s)
+        } else {
+            self.body::<S, 16, MAX_SIDE, { MAX_SIDE * MAX_SIDE }>(s)
+        }
     }
 }
 
@@ -306,6 +315,10 @@ impl<T: Save<f64, 8>> Kernel for TinySteps<'_, T, f64> {
     type Output = u32;
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) -> u32 {
-        self.body::<S, 8>(s)
+        if self.shape.0.max(self.shape.1) <= MAX_SIDE / 2 {
+            self.body::<S, 8, { MAX_SIDE / 2 }, { MAX_SIDE * MAX_SIDE / 4 }>(s)
+        } else {
+            self.body::<S, 8, MAX_SIDE, { MAX_SIDE * MAX_SIDE }>(s)
+        }
     }
 }

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::kernels::divide::Ratio;
 use crate::kernels::reduce::{Moments, Survey};
 use crate::kernels::step::{Rows, StepKernels, StepVectors};
+use crate::kernels::whole::WholeSteps;
 use crate::matrix::{MatMut, MatRef};
 use crate::scalar::power_of_two;
 use crate::simd::{Level, Load, Real};
@@ -71,11 +72,25 @@ pub(crate) trait StepOperator {
     /// `z = B' y / product`.
     fn rmatvec(&mut self, y: &[Self::Acc], z: &mut [Self::Acc]) -> Result<(), Error>;
 
+    /// All steps in one go, where the matrix is small and nothing stands out; see [`WholeSteps`].
+    fn whole(&mut self, steps: Whole<'_, Self::Acc>) -> Option<f64>;
+
     /// The largest magnitude of the entries in their own units; NaN when an entry is.
     fn max_abs(&mut self) -> Result<f64, Error>;
 
     /// Sets the units of the products from now on.
     fn set_units(&mut self, units: Units);
+}
+
+/// What [`StepOperator::whole`] needs: the two vectors, and work vectors for `t` and `z`.
+pub(crate) struct Whole<'w, A> {
+    pub(crate) x: &'w mut [A],
+    pub(crate) y: &'w mut [A],
+    pub(crate) t: &'w mut [A],
+    pub(crate) z: &'w mut [A],
+    pub(crate) n_power_iterations: usize,
+    pub(crate) eps: f64,
+    pub(crate) rows_first: bool,
 }
 
 /// Elements of a block of rows: a matrix of fewer than two blocks stays on one thread.
@@ -217,6 +232,17 @@ where
         })?;
         self.scratch.scaled = scaled;
         Ok(())
+    }
+
+    fn whole(&mut self, steps: Whole<'_, T::Acc>) -> Option<f64> {
+        if self.nblocks() != 1 {
+            return None;
+        }
+        let Whole { x, y, t, z, n_power_iterations, eps, rows_first } = steps;
+        self.scratch.scaled.resize(x.len(), T::Acc::ZERO);
+        let (a, next) = (self.a, &mut self.scratch.scaled[..]);
+        let steps = WholeSteps { a, x, y, t, z, next, n_power_iterations, eps, rows_first };
+        T::whole(self.level, steps)
     }
 
     fn max_abs(&mut self) -> Result<f64, Error> {
