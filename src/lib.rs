@@ -27,6 +27,7 @@ mod scalar;
 mod schedule;
 mod simd;
 mod solution;
+mod track;
 mod validate;
 
 pub use api::{Control, Entries, Goal, Method, Request, Solution};
@@ -37,3 +38,4 @@ pub use normalize::{AnyTask, Order, Steppable, Steps, Task, Weights, normalize};
 pub use scalar::Element;
 pub use schedule::num_threads;
 pub use simd::{Level, available_levels, level_name};
+pub use track::{AnyTrack, Track, Trackable, track};

@@ -120,6 +120,14 @@ pub(crate) fn task<T: Steppable>(task: &Task<'_, T>) -> Result<(), Error> {
     }
 }
 
+/// Checks the length of a vector.
+///
+/// # Errors
+/// [`Error::ShapeMismatch`], naming the argument.
+pub(crate) fn length(argument: &'static str, len: usize, expected: usize) -> Result<(), Error> {
+    fits(argument, len, Some(expected), "of the length that its matrix asks for")
+}
+
 fn fits(argument: &'static str, len: usize, size: Option<usize>, what: &str) -> Result<(), Error> {
     if size == Some(len) {
         return Ok(());

@@ -20,7 +20,7 @@ FLOORS = (
     ("operator",),
     ("algorithms",),
     ("schedule",),
-    ("validate", "solution", "api", "normalize", "audit"),
+    ("validate", "solution", "api", "normalize", "track", "audit"),
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rsspecnorm.power import Normalized, PowerIteration, power_iteration, spectral_normalize
     from rsspecnorm.results import LeadingTriplet, SpectralBounds
     from rsspecnorm.threads import get_num_threads, set_num_threads, thread_limit
+    from rsspecnorm.tracker import SpectralTracker
     from rsspecnorm.triplets import leading_triplet, leading_triplets
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "power_iteration",
     "spectral_normalize",
     "SpectralNormalizer",
+    "SpectralTracker",
     "LeadingTriplet",
     "SpectralBounds",
     "PowerIteration",
@@ -50,6 +52,7 @@ _HOMES = {
     "power_iteration": "power",
     "spectral_normalize": "power",
     "SpectralNormalizer": "normalizer",
+    "SpectralTracker": "tracker",
     "LeadingTriplet": "results",
     "SpectralBounds": "results",
     "PowerIteration": "power",

@@ -13,6 +13,7 @@ __all__ = [
     "norms",
     "num_threads",
     "set_num_threads",
+    "track",
     "triplets",
     "version",
 ]
@@ -73,6 +74,12 @@ def normalize(
     out: _Arrays | None,
     coefficient: _F64s,
     settings: _Steps,
+    common: _Common,
+    /,
+) -> _F64s: ...
+def track(
+    matrices: Sequence[NDArray[np.generic]],
+    states: Sequence[NDArray[np.generic]],
     common: _Common,
     /,
 ) -> _F64s: ...

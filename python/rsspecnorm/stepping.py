@@ -52,7 +52,9 @@ def vectors(x: ArrayLike | None, name: str, a: NDArray[Any], axis: int) -> NDArr
         raise ValueError(message)
     if given.dtype.itemsize > dtype.itemsize:
         given = _near_one(given.astype(np.float64, copy=False))
-    return np.array(np.broadcast_to(given, expected), dtype, order="C")
+    if given.shape != expected:
+        given = np.broadcast_to(given, expected)
+    return np.array(given, dtype, order="C")
 
 
 def _near_one(x: NDArray[np.float64]) -> NDArray[np.float64]:

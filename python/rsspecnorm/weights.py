@@ -17,11 +17,11 @@ Container: TypeAlias = "Sequence[Any] | Mapping[Key, Any]"
 _MIN_NDIM = 2
 
 
-def items_of(container: Container, name: str) -> list[tuple[Key, Any]]:
+def items_of(container: object, name: str) -> list[tuple[Key, Any]]:
     """Return keys and values of a dict, or indices and items of a list."""
     if isinstance(container, Mapping):
         return list(container.items())
-    if _is_listed(container) and not isinstance(container, np.ndarray):
+    if isinstance(container, Sequence) and not isinstance(container, str | bytes):
         return list(enumerate(container))
     message = f"{name} must be a list or a dict of arrays, got {type(container).__name__}"
     raise TypeError(message)

@@ -8,6 +8,7 @@ mod power;
 mod solve;
 mod start;
 mod threads;
+mod track;
 
 use pyo3::prelude::*;
 
@@ -24,4 +25,6 @@ mod _core {
     use crate::solve::{bounds, norms, triplets};
     #[pymodule_export]
     use crate::threads::{levels, num_threads, set_num_threads, version};
+    #[pymodule_export]
+    use crate::track::track;
 }

@@ -36,7 +36,8 @@ pub(crate) fn normalize<'py>(
     let mut sigma = vec![0.0; call.count];
     let tasks = call.tasks(&coefficient, &mut sigma)?;
     let steps = settings.steps(&common);
-    let done = py.detach(|| normalize_detached(tasks, &steps, common.num_threads))?;
+    let call = |control: Control<'_>| rsspecnorm::normalize(tasks, &steps, control);
+    let done = py.detach(|| detached(common.num_threads, call))?;
     done.map_err(|error| settings.failure(error))?;
     Ok(PyArray1::from_vec(py, sigma))
 }
@@ -104,18 +105,17 @@ fn order(object: &Bound<'_, PyAny>) -> PyResult<Order> {
 }
 
 /// The core's verdict, or the exception that a signal handler raised meanwhile.
-fn normalize_detached(
-    tasks: Vec<AnyTask<'_>>,
-    steps: &Steps,
+pub(crate) fn detached(
     num_threads: Option<usize>,
-) -> PyResult<Result<(), rsspecnorm::Error>> {
+    call: impl FnOnce(Control<'_>) -> Result<(), Error>,
+) -> PyResult<Result<(), Error>> {
     let mut raised = Ok(());
     let mut poll = || {
         raised = Python::attach(|py| py.check_signals());
         raised.is_err()
     };
     let control = Control { num_threads, interrupted: Some(&mut poll) };
-    let done = rsspecnorm::normalize(tasks, steps, control);
+    let done = call(control);
     raised.map(|()| done)
 }
 
@@ -175,7 +175,7 @@ impl<'py> Call<'py> {
 }
 
 /// One array, or every array of a list.
-fn listed<'py>(object: &Bound<'py, PyAny>) -> PyResult<Arrays<'py>> {
+pub(crate) fn listed<'py>(object: &Bound<'py, PyAny>) -> PyResult<Arrays<'py>> {
     if let Ok(a) = object.cast::<PyUntypedArray>() {
         return Ok(vec![a.clone()]);
     }
@@ -339,13 +339,13 @@ fn by_rows<T: Steppable>(
         && out.is_none_or(|out| MatRef::from_view(out.view()).is_some())
 }
 
-fn readable<'py, T: Element>(
+pub(crate) fn readable<'py, T: Element>(
     a: &Bound<'py, PyArrayDyn<T>>,
 ) -> PyResult<PyReadonlyArrayDyn<'py, T>> {
     a.try_readonly().map_err(|e| refused("a", e))
 }
 
-fn writable<'py, T: Element>(
+pub(crate) fn writable<'py, T: Element>(
     name: &str,
     a: &Bound<'py, PyUntypedArray>,
 ) -> PyResult<PyReadwriteArrayDyn<'py, T>> {

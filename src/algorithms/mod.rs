@@ -9,4 +9,5 @@ pub(crate) mod lanczos;
 pub(crate) mod power;
 pub(crate) mod start;
 pub(crate) mod stopping;
+pub(crate) mod tracker;
 pub(crate) mod tridiagonal;

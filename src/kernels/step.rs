@@ -177,8 +177,8 @@ pub(crate) trait StepVectors: Real + Default {
     /// `y = alpha * x`.
     fn scale(level: Level, alpha: Self, x: &[Self], y: &mut [Self]);
 
-    /// `y += x`.
-    fn add(level: Level, x: &[Self], y: &mut [Self]);
+    /// `y += alpha * x`.
+    fn axpy(level: Level, alpha: Self, x: &[Self], y: &mut [Self]);
 
     /// `x . y`, multiplied and summed in double.
     fn dot(level: Level, x: &[Self], y: &[Self]) -> f64;
@@ -196,9 +196,9 @@ macro_rules! impl_vectors {
                 level.run(Scale { alpha, x, y });
             }
 
-            fn add(level: Level, x: &[Self], y: &mut [Self]) {
+            fn axpy(level: Level, alpha: Self, x: &[Self], y: &mut [Self]) {
                 assert_eq!(x.len(), y.len(), "lengths of x and y");
-                level.run(Axpy { alpha: 1.0, x, y });
+                level.run(Axpy { alpha, x, y });
             }
 
             fn dot(level: Level, x: &[Self], y: &[Self]) -> f64 {

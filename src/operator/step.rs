@@ -66,6 +66,14 @@ pub(crate) trait StepOperator {
         z: &mut [Self::Acc],
     ) -> Result<(), Error>;
 
+    /// As `fused` for several vectors end to end, at one read of the matrix.
+    fn fused_block(
+        &mut self,
+        x: &[Self::Acc],
+        t: &mut [Self::Acc],
+        z: &mut [Self::Acc],
+    ) -> Result<(), Error>;
+
     /// `t = B x / product`.
     fn matvec(&mut self, x: &[Self::Acc], t: &mut [Self::Acc]) -> Result<(), Error>;
 
@@ -91,6 +99,18 @@ pub(crate) struct Whole<'w, A> {
     pub(crate) n_power_iterations: usize,
     pub(crate) eps: f64,
     pub(crate) rows_first: bool,
+}
+
+/// Bytes of rows that several vectors are multiplied with before the next ones are read.
+const STRIP: usize = 128 << 10;
+
+/// Cuts vectors of `len` entries, end to end, into the pieces that belong to each block.
+fn cut_columns<A>(vectors: &mut [A], len: usize, block: usize) -> Vec<Vec<&mut [A]>> {
+    let mut pieces: Vec<Vec<&mut [A]>> = (0..len.div_ceil(block)).map(|_| Vec::new()).collect();
+    for vector in vectors.chunks_mut(len.max(1)) {
+        vector.chunks_mut(block).zip(&mut pieces).for_each(|(piece, own)| own.push(piece));
+    }
+    pieces
 }
 
 /// Elements of a block of rows: a matrix of fewer than two blocks stays on one thread.
@@ -180,7 +200,8 @@ impl<'a, T: StepKernels, R: Blocks> DenseStep<'a, T, R> {
             .collect();
         self.runner.each(&mut blocks, work)?;
         z.fill(T::Acc::ZERO);
-        blocks.iter().for_each(|block| T::Acc::add(self.level, block.z, z));
+        let one = T::Acc::from_f64(1.0);
+        blocks.iter().for_each(|block| T::Acc::axpy(self.level, one, block.z, z));
         drop(blocks);
         self.scratch.partials = partials;
         Ok(())
@@ -206,6 +227,41 @@ where
                 T::fused(level, block.rows.clone(), &scaled, between, block.t, block.z);
             })?;
         }
+        self.scratch.scaled = scaled;
+        Ok(())
+    }
+
+    fn fused_block(
+        &mut self,
+        x: &[T::Acc],
+        t: &mut [T::Acc],
+        z: &mut [T::Acc],
+    ) -> Result<(), Error> {
+        let (level, between) = (self.level, self.between);
+        let (nrows, ncols) = (self.a.nrows(), self.a.ncols());
+        let scaled = self.take_scaled(x);
+        let strip_rows = (STRIP / (ncols * T::SIZE).max(1)).clamp(4, self.block_rows) / 4 * 4;
+        let mut pieces = cut_columns(t, nrows, self.block_rows);
+        let mut partials = vec![T::Acc::ZERO; x.len() * pieces.len()];
+        let zs = partials.chunks_mut(x.len().max(1));
+        let mut blocks: Vec<_> = pieces.iter_mut().zip(zs).enumerate().collect();
+        let (a, block_rows) = (self.a, self.block_rows);
+        self.runner.each(&mut blocks, &|(i, (ts, z))| {
+            let first = *i * block_rows;
+            let len = ts.first().map_or(0, |t| t.len());
+            for start in (0..len).step_by(strip_rows) {
+                let end = (start + strip_rows).min(len);
+                let rows = Rows { a, range: first + start..first + end };
+                let columns = scaled.chunks(ncols).zip(z.chunks_mut(ncols));
+                for ((x, z), t) in columns.zip(ts.iter_mut()) {
+                    T::fused(level, rows.clone(), x, between, &mut t[start..end], z);
+                }
+            }
+        })?;
+        z.fill(T::Acc::ZERO);
+        let one = T::Acc::from_f64(1.0);
+        blocks.iter().for_each(|(_, (_, partial))| T::Acc::axpy(level, one, partial, z));
+        drop(blocks);
         self.scratch.scaled = scaled;
         Ok(())
     }

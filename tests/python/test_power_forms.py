@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+import rsspecnorm
 from matrices import random
+from processes import output_of
 from rsspecnorm import power_iteration, spectral_normalize
 from rsspecnorm.stepping import normalize_arrays, vector_dtype
 from torch_steps import DTYPES, naive_steps, unit_vectors
@@ -53,6 +55,42 @@ def test_bits_of_a_large_matrix_are_same_for_any_threads(order, shape):
     assert power_iteration(a, u, v, order=order, n_power_iterations=2).sigma == pytest.approx(
         sigma, rel=1e-5
     )
+
+
+def test_bits_are_same_in_every_tier():
+    code = """
+import numpy as np, ml_dtypes, rsspecnorm
+rng = np.random.default_rng(0)
+tracker = rsspecnorm.SpectralTracker()
+for shape in [(1, 1), (3, 3), (5, 8), (16, 16), (17, 33), (65, 67), (3, 999), (999, 3), (800, 700)]:
+    for dtype in ["f2", "f4", "f8", ml_dtypes.bfloat16]:
+        a = rng.standard_normal((3, *shape)).astype(dtype)
+        for order in ["uv", "vu"]:
+            for k in [0, 1, 3]:
+                for field in rsspecnorm.spectral_normalize(a, n_power_iterations=k, order=order):
+                    print(hash(field.tobytes()))
+        print(*(sigma.hex() for sigma in rsspecnorm.SpectralTracker().update(list(a))))
+"""
+    levels = rsspecnorm.build_info()["levels_available"]
+    outputs = {output_of(code, RSSPECNORM_LEVEL=x, PYTHONHASHSEED="0") for x in levels}
+    assert len(outputs) == 1
+
+
+@pytest.mark.parametrize("name", DTYPES)
+@pytest.mark.parametrize("shape", [(1, 1), (3, 3), (4, 2), (7, 8), (8, 5)], ids=str)
+@pytest.mark.parametrize("order", ORDERS)
+def test_tiny_matrices_have_the_bits_of_one_alone_at_any_scale(name, shape, order):
+    stack = random(40 * shape[0], shape[1]).reshape(40, *shape)
+    stack[7] = 0
+    stack[8, 0, 0] = np.nan
+    stack[9:12] *= 2.0**-13
+    u, v = unit_vectors(stack.shape)
+    u[20], v[21], u[22], v[22] = 0, np.nan, 0, 0
+    stack = stack.astype(DTYPES[name])
+    stacked = spectral_normalize(stack, u, v, order=order, coefficient=np.arange(1.0, 41))
+    for i, a in enumerate(stack):
+        alone = spectral_normalize(a, u[i], v[i], order=order, coefficient=i + 1)
+        assert bits(alone) == bits(x[i] for x in stacked), i
 
 
 LAYOUTS = {
