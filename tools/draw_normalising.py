@@ -8,7 +8,7 @@ import numpy as np
 import rsspecnorm
 
 mpl.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402 - after the choice of what draws
+from matplotlib import pyplot as plt
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 EXAMPLE = np.array([[0.2538, 0.3196, 0.3380], [0.4946, 0.0519, 0.1022], [-0.5549, -0.0401, 0.1654]])
