@@ -13,6 +13,8 @@
 //! This is the locally optimal method of Knyazev, *Toward the optimal preconditioned eigensolver*
 //! (SISC 23, 2001), with the residual one matrix late.
 
+#![expect(clippy::needless_range_loop, reason = "one index runs over several small arrays")]
+
 use crate::error::Error;
 use crate::kernels::divide::Ratio;
 use crate::kernels::step::StepVectors;

@@ -4,6 +4,8 @@
 //! bits whichever way it was made. A lane that needs more care than is taken here (a vector without
 //! a direction, a norm far from one or below `eps`) is left undone.
 
+#![expect(clippy::needless_range_loop, reason = "one index runs over several arrays of lanes")]
+
 use crate::simd::{Kernel, Lanes, Load, Real, Save, Simd, Vector};
 
 use super::divide::{Divisor, Ratio};

@@ -14,6 +14,8 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod level;
+#[cfg(target_arch = "x86_64")]
+mod masks;
 mod portable;
 mod vector;
 
