@@ -5,12 +5,16 @@
 //! matrix is the transpose of the stored one (Fortran order). A complex matrix is stored as its real
 //! and imaginary parts side by side, twice as many columns. No maths lives here.
 
+mod mutable;
+
 use bytemuck::Pod;
 use half::{bf16, f16};
 use ndarray::{ArrayView2, Axis};
 use num_complex::Complex;
 
 use crate::scalar::Element;
+
+pub use mutable::MatMut;
 
 /// A matrix stored by rows, each row a contiguous slice.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +65,18 @@ impl<'a, T: Element> MatRef<'a, T> {
     #[must_use]
     pub fn ncols(&self) -> usize {
         self.ncols
+    }
+
+    /// The same matrix for a shorter time.
+    pub(crate) fn shorten<'b>(self) -> MatRef<'b, T>
+    where
+        'a: 'b,
+    {
+        let rows = match self.rows {
+            Rows::Packed(data) => Rows::Packed(data),
+            Rows::Strided(view) => Rows::Strided(view.reborrow()),
+        };
+        MatRef { rows, nrows: self.nrows, ncols: self.ncols }
     }
 
     /// All elements side by side, row after row, where they lie so.

@@ -9,6 +9,7 @@ mod block;
 pub(crate) mod complex;
 pub(crate) mod gather;
 pub(crate) mod gram;
+pub(crate) mod step;
 pub(crate) mod symmetric;
 
 use std::ops::Range;

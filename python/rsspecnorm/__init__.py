@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from rsspecnorm.bounds import spectral_bounds
     from rsspecnorm.convergence import ConvergenceWarning
     from rsspecnorm.info import __version__, build_info
+    from rsspecnorm.normalizer import SpectralNormalizer
     from rsspecnorm.norms import spectral_norm, spectral_norms
+    from rsspecnorm.power import Normalized, PowerIteration, power_iteration, spectral_normalize
     from rsspecnorm.results import LeadingTriplet, SpectralBounds
     from rsspecnorm.threads import get_num_threads, set_num_threads, thread_limit
+    from rsspecnorm.tracker import SpectralTracker
     from rsspecnorm.triplets import leading_triplet, leading_triplets
 
 __all__ = [
@@ -24,8 +27,14 @@ __all__ = [
     "leading_triplet",
     "leading_triplets",
     "spectral_bounds",
+    "power_iteration",
+    "spectral_normalize",
+    "SpectralNormalizer",
+    "SpectralTracker",
     "LeadingTriplet",
     "SpectralBounds",
+    "PowerIteration",
+    "Normalized",
     "ConvergenceWarning",
     "set_num_threads",
     "get_num_threads",
@@ -40,8 +49,14 @@ _HOMES = {
     "leading_triplet": "triplets",
     "leading_triplets": "triplets",
     "spectral_bounds": "bounds",
+    "power_iteration": "power",
+    "spectral_normalize": "power",
+    "SpectralNormalizer": "normalizer",
+    "SpectralTracker": "tracker",
     "LeadingTriplet": "results",
     "SpectralBounds": "results",
+    "PowerIteration": "power",
+    "Normalized": "power",
     "ConvergenceWarning": "convergence",
     "set_num_threads": "threads",
     "get_num_threads": "threads",

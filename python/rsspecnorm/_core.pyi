@@ -9,9 +9,11 @@ __all__ = [
     "bounds",
     "is_ready",
     "levels",
+    "normalize",
     "norms",
     "num_threads",
     "set_num_threads",
+    "track",
     "triplets",
     "version",
 ]
@@ -59,6 +61,28 @@ def bounds(
     common: _Common,
     /,
 ) -> _Bounds: ...
+
+# --- Power steps; `u`, `v` and `out` are written to ---
+
+_Arrays: TypeAlias = NDArray[np.generic] | Sequence[NDArray[np.generic]]
+_Steps: TypeAlias = tuple[int, float, str, bool, tuple[int, ...] | None]
+
+def normalize(
+    matrices: _Arrays,
+    u: _Arrays,
+    v: _Arrays,
+    out: _Arrays | None,
+    coefficient: _F64s,
+    settings: _Steps,
+    common: _Common,
+    /,
+) -> _F64s: ...
+def track(
+    matrices: Sequence[NDArray[np.generic]],
+    states: Sequence[NDArray[np.generic]],
+    common: _Common,
+    /,
+) -> _F64s: ...
 def set_num_threads(n: int | None, /) -> None: ...
 def num_threads() -> int: ...
 def version() -> str: ...

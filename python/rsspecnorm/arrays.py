@@ -33,10 +33,11 @@ def as_list(arrays: Iterable[ArrayLike]) -> list[NDArray[Any]]:
     if isinstance(arrays, Mapping) or not isinstance(arrays, Iterable):
         message = f"arrays must be a sequence of matrices, got {type(arrays).__name__}"
         raise TypeError(message)
-    return [_as_matrix(a, f"arrays[{i}]") for i, a in enumerate(arrays)]
+    return [as_matrix(a, f"arrays[{i}]") for i, a in enumerate(arrays)]
 
 
-def _as_matrix(a: ArrayLike, name: str) -> NDArray[Any]:
+def as_matrix(a: ArrayLike, name: str) -> NDArray[Any]:
+    """Return `a`, which messages call `name`, as a ready array of exactly two axes."""
     if isinstance(a, np.ndarray) and a.ndim == _MATRIX_NDIM and _core.is_ready(a):
         return a
     return _made_ready(a, name, range(_MATRIX_NDIM, _MATRIX_NDIM + 1))

@@ -4,9 +4,11 @@ mod arrays;
 mod audit;
 mod errors;
 mod options;
+mod power;
 mod solve;
 mod start;
 mod threads;
+mod track;
 
 use pyo3::prelude::*;
 
@@ -18,7 +20,11 @@ mod _core {
     #[pymodule_export]
     use crate::audit::{Audit, audit_arrays};
     #[pymodule_export]
+    use crate::power::normalize;
+    #[pymodule_export]
     use crate::solve::{bounds, norms, triplets};
     #[pymodule_export]
     use crate::threads::{levels, num_threads, set_num_threads, version};
+    #[pymodule_export]
+    use crate::track::track;
 }

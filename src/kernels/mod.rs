@@ -9,6 +9,7 @@
 pub(crate) mod block;
 mod block_rows;
 pub(crate) mod cholesky;
+pub(crate) mod divide;
 pub(crate) mod eight;
 pub(crate) mod fused;
 pub(crate) mod magnitude;
@@ -17,8 +18,12 @@ pub(crate) mod panel;
 pub(crate) mod product;
 pub(crate) mod reduce;
 mod rows;
+pub(crate) mod step;
+mod strip;
 pub(crate) mod symmetric;
+pub(crate) mod tiny;
 pub(crate) mod vector;
+pub(crate) mod whole;
 
 pub use block::block_gram_f32;
 pub use fused::gram_matvec_f32;

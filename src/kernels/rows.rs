@@ -38,7 +38,7 @@ impl<'a, T: Element> Strip<'a, T> {
     }
 
     #[inline(always)]
-    fn group<const R: usize>(&self, i: usize) -> [&'a [T]; R] {
+    pub(super) fn group<const R: usize>(&self, i: usize) -> [&'a [T]; R] {
         std::array::from_fn(|r| self.row(i + r))
     }
 }

@@ -5,9 +5,11 @@
 //! the pool: it waits and asks now and then whether to stop.
 
 mod batch;
+mod cache;
 mod pool;
 mod threads;
 
 pub(crate) use batch::run;
+pub(crate) use cache::last_level_cache;
 pub use threads::num_threads;
 pub(crate) use threads::set_num_threads;

@@ -5,6 +5,7 @@ use core::arch::x86_64::*;
 
 use half::{bf16, f16};
 
+use super::masks::{mask_pd, mask_ps};
 use super::vector::{Kernel, Lanes, Simd, Vector};
 
 /// Proof that the CPU has AVX2, FMA and F16C: only [`Avx2::new`] makes one.
@@ -67,6 +68,62 @@ fn widen(x: __m256) -> F64s {
     F64s(_mm256_cvtps_pd(_mm256_castps256_ps128(x)), _mm256_cvtps_pd(high))
 }
 
+/// Sums of four registers of eight f32 lanes, each folded as by [`sum_ps`].
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn sum_each_ps([a, b, c, d]: [__m256; 4]) -> [f32; 4] {
+    let ab =
+        _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b));
+    let cd =
+        _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(c, d), _mm256_permute2f128_ps::<0x31>(c, d));
+    let (ab, cd) = (_mm256_castps_pd(ab), _mm256_castps_pd(cd));
+    let x = _mm256_add_ps(
+        _mm256_castpd_ps(_mm256_unpacklo_pd(ab, cd)),
+        _mm256_castpd_ps(_mm256_unpackhi_pd(ab, cd)),
+    );
+    // Lane by lane: a0 a1 c0 c1, b0 b1 d0 d1.
+    let x = _mm256_add_ps(x, _mm256_movehdup_ps(x));
+    let (ac, bd) = (_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
+    let high = |x| _mm_cvtss_f32(_mm_movehl_ps(x, x));
+    [_mm_cvtss_f32(ac), _mm_cvtss_f32(bd), high(ac), high(bd)]
+}
+
+/// Sums of four registers of four f64 lanes, each folded as by [`sum_pd`].
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn sum_each_pd([a, b, c, d]: [__m256d; 4]) -> [f64; 4] {
+    let ab =
+        _mm256_add_pd(_mm256_permute2f128_pd::<0x20>(a, b), _mm256_permute2f128_pd::<0x31>(a, b));
+    let cd =
+        _mm256_add_pd(_mm256_permute2f128_pd::<0x20>(c, d), _mm256_permute2f128_pd::<0x31>(c, d));
+    // Lane by lane: a c, b d.
+    let x = _mm256_add_pd(_mm256_unpacklo_pd(ab, cd), _mm256_unpackhi_pd(ab, cd));
+    let (ac, bd) = (_mm256_castpd256_pd128(x), _mm256_extractf128_pd::<1>(x));
+    let high = |x| _mm_cvtsd_f64(_mm_unpackhi_pd(x, x));
+    [_mm_cvtsd_f64(ac), _mm_cvtsd_f64(bd), high(ac), high(bd)]
+}
+
+/// Eight bf16 are the upper halves of eight f32.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn single_bf16(bits: __m128i) -> __m256 {
+    _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(bits)))
+}
+
+/// The upper halves of eight f32, rounded to the nearest, ties to even; a NaN stays one.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn narrow_bf16(x: __m256) -> __m128i {
+    let bits = _mm256_castps_si256(x);
+    let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+    let half = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
+    let rounded = _mm256_add_epi32(bits, half);
+    let quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x40_0000));
+    let is_nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(x, x));
+    let upper = _mm256_srli_epi32::<16>(_mm256_blendv_epi8(rounded, quiet, is_nan));
+    _mm_packus_epi32(_mm256_castsi256_si128(upper), _mm256_extracti128_si256::<1>(upper))
+}
+
 /// Sixteen lanes of f32, made by [`Avx2`] alone.
 #[derive(Clone, Copy)]
 pub(crate) struct F32s(__m256, __m256);
@@ -82,6 +139,18 @@ impl Lanes<f32, 16> for Avx2 {
         fn splat(self, x: f32) -> F32s = F32s(_mm256_set1_ps(x), _mm256_set1_ps(x));
         fn load(self, src: &[f32; 16]) -> F32s =
             F32s(_mm256_loadu_ps(src.as_ptr()), _mm256_loadu_ps(src[8..].as_ptr()));
+    }
+
+    #[inline(always)]
+    fn load_partial(self, src: &[f32]) -> F32s {
+        assert!(src.len() < 16, "a partial load holds less than a vector");
+        // SAFETY: the token proves AVX2; the masks keep the loads inside `src`, and masked-off
+        // lanes are neither read nor faulted on, so the second address is not used beyond it.
+        unsafe {
+            let (low, high) = mask_ps(src.len());
+            let upper = src.as_ptr().wrapping_add(8);
+            F32s(_mm256_maskload_ps(src.as_ptr(), low), _mm256_maskload_ps(upper, high))
+        }
     }
 }
 
@@ -122,6 +191,45 @@ impl Vector<f32, 16> for F32s {
             _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)))
         };
     }
+
+    #[inline(always)]
+    fn sum_each(xs: [Self; 4]) -> [f32; 4] {
+        // SAFETY: the vectors were made by a token, which proves AVX2.
+        unsafe {
+            let [a, b, c, d] = xs;
+            sum_each_ps([
+                _mm256_add_ps(a.0, a.1),
+                _mm256_add_ps(b.0, b.1),
+                _mm256_add_ps(c.0, c.1),
+                _mm256_add_ps(d.0, d.1),
+            ])
+        }
+    }
+
+    #[inline(always)]
+    fn stream(self, dst: &mut [f32; 16]) {
+        if !dst.as_ptr().addr().is_multiple_of(32) {
+            return self.store(dst);
+        }
+        // SAFETY: `self` was made by a token, which proves AVX2; `dst` is aligned to 32 bytes and
+        // holds both registers.
+        unsafe {
+            _mm256_stream_ps(dst.as_mut_ptr(), self.0);
+            _mm256_stream_ps(dst[8..].as_mut_ptr(), self.1);
+        }
+    }
+
+    #[inline(always)]
+    fn store_partial(self, dst: &mut [f32]) {
+        assert!(dst.len() < 16, "a partial store holds less than a vector");
+        // SAFETY: `self` was made by a token, which proves AVX2; the masks keep the stores inside
+        // `dst`, so the second address is not used beyond it.
+        unsafe {
+            let (low, high) = mask_ps(dst.len());
+            _mm256_maskstore_ps(dst.as_mut_ptr(), low, self.0);
+            _mm256_maskstore_ps(dst.as_mut_ptr().wrapping_add(8), high, self.1);
+        }
+    }
 }
 
 impl Lanes<f64, 8> for Avx2 {
@@ -131,6 +239,18 @@ impl Lanes<f64, 8> for Avx2 {
         fn splat(self, x: f64) -> F64s = F64s(_mm256_set1_pd(x), _mm256_set1_pd(x));
         fn load(self, src: &[f64; 8]) -> F64s =
             F64s(_mm256_loadu_pd(src.as_ptr()), _mm256_loadu_pd(src[4..].as_ptr()));
+    }
+
+    #[inline(always)]
+    fn load_partial(self, src: &[f64]) -> F64s {
+        assert!(src.len() < 8, "a partial load holds less than a vector");
+        // SAFETY: the token proves AVX2; the masks keep the loads inside `src`, and masked-off
+        // lanes are neither read nor faulted on, so the second address is not used beyond it.
+        unsafe {
+            let (low, high) = mask_pd(src.len());
+            let upper = src.as_ptr().wrapping_add(4);
+            F64s(_mm256_maskload_pd(src.as_ptr(), low), _mm256_maskload_pd(upper, high))
+        }
     }
 }
 
@@ -170,6 +290,45 @@ impl Vector<f64, 8> for F64s {
             _mm_cvtsd_f64(_mm_max_sd(x, _mm_unpackhi_pd(x, x)))
         };
     }
+
+    #[inline(always)]
+    fn sum_each(xs: [Self; 4]) -> [f64; 4] {
+        // SAFETY: the vectors were made by a token, which proves AVX2.
+        unsafe {
+            let [a, b, c, d] = xs;
+            sum_each_pd([
+                _mm256_add_pd(a.0, a.1),
+                _mm256_add_pd(b.0, b.1),
+                _mm256_add_pd(c.0, c.1),
+                _mm256_add_pd(d.0, d.1),
+            ])
+        }
+    }
+
+    #[inline(always)]
+    fn stream(self, dst: &mut [f64; 8]) {
+        if !dst.as_ptr().addr().is_multiple_of(32) {
+            return self.store(dst);
+        }
+        // SAFETY: `self` was made by a token, which proves AVX2; `dst` is aligned to 32 bytes and
+        // holds both registers.
+        unsafe {
+            _mm256_stream_pd(dst.as_mut_ptr(), self.0);
+            _mm256_stream_pd(dst[4..].as_mut_ptr(), self.1);
+        }
+    }
+
+    #[inline(always)]
+    fn store_partial(self, dst: &mut [f64]) {
+        assert!(dst.len() < 8, "a partial store holds less than a vector");
+        // SAFETY: `self` was made by a token, which proves AVX2; the masks keep the stores inside
+        // `dst`, so the second address is not used beyond it.
+        unsafe {
+            let (low, high) = mask_pd(dst.len());
+            _mm256_maskstore_pd(dst.as_mut_ptr(), low, self.0);
+            _mm256_maskstore_pd(dst.as_mut_ptr().wrapping_add(4), high, self.1);
+        }
+    }
 }
 
 impl Simd for Avx2 {
@@ -179,10 +338,8 @@ impl Simd for Avx2 {
     ops! {
         fn widen_f16(self, src: &[f16; 8]) -> F64s =
             widen(_mm256_cvtph_ps(_mm_loadu_si128(src.as_ptr().cast())));
-        fn widen_bf16(self, src: &[bf16; 8]) -> F64s = {
-            let bits = _mm256_cvtepu16_epi32(_mm_loadu_si128(src.as_ptr().cast()));
-            widen(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(bits)))
-        };
+        fn widen_bf16(self, src: &[bf16; 8]) -> F64s =
+            widen(single_bf16(_mm_loadu_si128(src.as_ptr().cast())));
         fn widen_f32(self, src: &[f32; 8]) -> F64s = F64s(
             _mm256_cvtps_pd(_mm_loadu_ps(src.as_ptr())),
             _mm256_cvtps_pd(_mm_loadu_ps(src[4..].as_ptr())),
@@ -191,26 +348,37 @@ impl Simd for Avx2 {
             _mm256_cvtph_ps(_mm_loadu_si128(src.as_ptr().cast())),
             _mm256_cvtph_ps(_mm_loadu_si128(src[8..].as_ptr().cast())),
         );
-        fn single_bf16(self, src: &[bf16; 16]) -> F32s = {
-            let low = _mm256_cvtepu16_epi32(_mm_loadu_si128(src.as_ptr().cast()));
-            let high = _mm256_cvtepu16_epi32(_mm_loadu_si128(src[8..].as_ptr().cast()));
-            F32s(
-                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(low)),
-                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(high)),
-            )
+        fn single_bf16(self, src: &[bf16; 16]) -> F32s = F32s(
+            single_bf16(_mm_loadu_si128(src.as_ptr().cast())),
+            single_bf16(_mm_loadu_si128(src[8..].as_ptr().cast())),
+        );
+        fn narrow_f16(self, x: F32s, dst: &mut [f16; 16]) -> () = {
+            const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT;
+            let (low, high) = (_mm256_cvtps_ph::<NEAREST>(x.0), _mm256_cvtps_ph::<NEAREST>(x.1));
+            _mm_storeu_si128(dst.as_mut_ptr().cast(), low);
+            _mm_storeu_si128(dst[8..].as_mut_ptr().cast(), high);
+        };
+        fn narrow_bf16(self, x: F32s, dst: &mut [bf16; 16]) -> () = {
+            _mm_storeu_si128(dst.as_mut_ptr().cast(), narrow_bf16(x.0));
+            _mm_storeu_si128(dst[8..].as_mut_ptr().cast(), narrow_bf16(x.1));
         };
     }
 
     #[inline(always)]
     fn widen_f32_partial(self, src: &[f32]) -> F64s {
         assert!(src.len() < 8, "a partial load holds less than a vector");
-        let mask: [i32; 8] = std::array::from_fn(|i| -i32::from(i < src.len()));
-        // SAFETY: the token proves AVX2; the mask array is one vector long, and it keeps the load
-        // inside `src`: masked-off lanes are neither read nor faulted on.
+        // SAFETY: the token proves AVX2; the mask keeps the load inside `src`: masked-off lanes are
+        // neither read nor faulted on.
         unsafe {
-            let mask = _mm256_loadu_si256(mask.as_ptr().cast());
+            let (mask, _) = mask_ps(src.len());
             widen(_mm256_maskload_ps(src.as_ptr(), mask))
         }
+    }
+
+    #[inline(always)]
+    fn fence(self) {
+        // SAFETY: every CPU of this tier has SSE.
+        unsafe { _mm_sfence() }
     }
 
     #[inline(always)]

@@ -8,7 +8,7 @@ use core::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use super::avx2::{ops, sum_pd, sum_ps};
+use super::avx2::{narrow_bf16, ops, single_bf16, sum_each_pd, sum_each_ps, sum_pd, sum_ps};
 use super::vector::{Kernel, Lanes, Simd, Vector};
 
 /// Proof that the CPU has AVX512F, AVX2, FMA and F16C: only [`Avx512::new`] makes one.
@@ -31,6 +31,21 @@ impl Avx512 {
 #[target_feature(enable = "avx512f,avx2,fma,f16c")]
 fn enter<K: Kernel>(token: Avx512, kernel: K) -> K::Output {
     kernel.eval(token)
+}
+
+/// The upper half of sixteen f32 lanes added to the lower.
+#[target_feature(enable = "avx512f,avx2")]
+#[inline]
+fn halved_ps(x: __m512) -> __m256 {
+    let high = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(x));
+    _mm256_add_ps(_mm512_castps512_ps256(x), _mm256_castpd_ps(high))
+}
+
+/// The upper half of eight f64 lanes added to the lower.
+#[target_feature(enable = "avx512f,avx2")]
+#[inline]
+fn halved_pd(x: __m512d) -> __m256d {
+    _mm256_add_pd(_mm512_castpd512_pd256(x), _mm512_extractf64x4_pd::<1>(x))
 }
 
 /// Sixteen lanes of f32, made by [`Avx512`] alone.
@@ -73,10 +88,7 @@ impl Vector<f32, 16> for F32s {
         };
         fn mul_add(self, y: Self, z: Self) -> Self = Self(_mm512_fmadd_ps(self.0, y.0, z.0));
         fn max_abs(self, y: Self) -> Self = Self(_mm512_max_ps(self.0, _mm512_abs_ps(y.0)));
-        fn sum(self) -> f32 = {
-            let high = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(self.0));
-            sum_ps(_mm256_add_ps(_mm512_castps512_ps256(self.0), _mm256_castpd_ps(high)))
-        };
+        fn sum(self) -> f32 = sum_ps(halved_ps(self.0));
         fn max(self) -> f32 = _mm512_reduce_max_ps(self.0);
     }
 
@@ -87,6 +99,25 @@ impl Vector<f32, 16> for F32s {
         // SAFETY: `self` was made by a token, which proves AVX512F; the mask keeps the store
         // inside `dst`.
         unsafe { _mm512_mask_storeu_ps(dst.as_mut_ptr(), mask, self.0) }
+    }
+
+    #[inline(always)]
+    fn sum_each(xs: [Self; 4]) -> [f32; 4] {
+        // SAFETY: the vectors were made by a token, which proves AVX512F and AVX2.
+        unsafe {
+            let [a, b, c, d] = xs;
+            sum_each_ps([halved_ps(a.0), halved_ps(b.0), halved_ps(c.0), halved_ps(d.0)])
+        }
+    }
+
+    #[inline(always)]
+    fn stream(self, dst: &mut [f32; 16]) {
+        if !dst.as_ptr().addr().is_multiple_of(64) {
+            return self.store(dst);
+        }
+        // SAFETY: `self` was made by a token, which proves AVX512F; `dst` is aligned to 64 bytes
+        // and holds the register.
+        unsafe { _mm512_stream_ps(dst.as_mut_ptr().cast(), self.0) }
     }
 }
 
@@ -122,10 +153,7 @@ impl Vector<f64, 8> for F64s {
         };
         fn mul_add(self, y: Self, z: Self) -> Self = Self(_mm512_fmadd_pd(self.0, y.0, z.0));
         fn max_abs(self, y: Self) -> Self = Self(_mm512_max_pd(self.0, _mm512_abs_pd(y.0)));
-        fn sum(self) -> f64 = {
-            let high = _mm512_extractf64x4_pd::<1>(self.0);
-            sum_pd(_mm256_add_pd(_mm512_castpd512_pd256(self.0), high))
-        };
+        fn sum(self) -> f64 = sum_pd(halved_pd(self.0));
         fn max(self) -> f64 = _mm512_reduce_max_pd(self.0);
     }
 
@@ -136,6 +164,25 @@ impl Vector<f64, 8> for F64s {
         // SAFETY: `self` was made by a token, which proves AVX512F; the mask keeps the store
         // inside `dst`.
         unsafe { _mm512_mask_storeu_pd(dst.as_mut_ptr(), mask, self.0) }
+    }
+
+    #[inline(always)]
+    fn sum_each(xs: [Self; 4]) -> [f64; 4] {
+        // SAFETY: the vectors were made by a token, which proves AVX512F and AVX2.
+        unsafe {
+            let [a, b, c, d] = xs;
+            sum_each_pd([halved_pd(a.0), halved_pd(b.0), halved_pd(c.0), halved_pd(d.0)])
+        }
+    }
+
+    #[inline(always)]
+    fn stream(self, dst: &mut [f64; 8]) {
+        if !dst.as_ptr().addr().is_multiple_of(64) {
+            return self.store(dst);
+        }
+        // SAFETY: `self` was made by a token, which proves AVX512F; `dst` is aligned to 64 bytes
+        // and holds the register.
+        unsafe { _mm512_stream_pd(dst.as_mut_ptr().cast(), self.0) }
     }
 }
 
@@ -148,10 +195,8 @@ impl Simd for Avx512 {
             let bits = _mm_loadu_si128(src.as_ptr().cast());
             F64s(_mm512_cvtps_pd(_mm256_cvtph_ps(bits)))
         };
-        fn widen_bf16(self, src: &[bf16; 8]) -> F64s = {
-            let bits = _mm256_cvtepu16_epi32(_mm_loadu_si128(src.as_ptr().cast()));
-            F64s(_mm512_cvtps_pd(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(bits))))
-        };
+        fn widen_bf16(self, src: &[bf16; 8]) -> F64s =
+            F64s(_mm512_cvtps_pd(single_bf16(_mm_loadu_si128(src.as_ptr().cast()))));
         fn widen_f32(self, src: &[f32; 8]) -> F64s =
             F64s(_mm512_cvtps_pd(_mm256_loadu_ps(src.as_ptr())));
         fn single_f16(self, src: &[f16; 16]) -> F32s =
@@ -159,6 +204,16 @@ impl Simd for Avx512 {
         fn single_bf16(self, src: &[bf16; 16]) -> F32s = {
             let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(src.as_ptr().cast()));
             F32s(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits)))
+        };
+        fn narrow_f16(self, x: F32s, dst: &mut [f16; 16]) -> () = {
+            const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+            _mm256_storeu_si256(dst.as_mut_ptr().cast(), _mm512_cvtps_ph::<NEAREST>(x.0));
+        };
+        fn narrow_bf16(self, x: F32s, dst: &mut [bf16; 16]) -> () = {
+            let high = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(x.0)));
+            let low = narrow_bf16(_mm512_castps512_ps256(x.0));
+            _mm_storeu_si128(dst.as_mut_ptr().cast(), low);
+            _mm_storeu_si128(dst[8..].as_mut_ptr().cast(), narrow_bf16(high));
         };
     }
 
@@ -172,6 +227,12 @@ impl Simd for Avx512 {
             let low = _mm512_castps512_ps256(_mm512_maskz_loadu_ps(mask, src.as_ptr()));
             F64s(_mm512_cvtps_pd(low))
         }
+    }
+
+    #[inline(always)]
+    fn fence(self) {
+        // SAFETY: every CPU of this tier has SSE.
+        unsafe { _mm_sfence() }
     }
 
     #[inline(always)]

@@ -14,12 +14,14 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod level;
+#[cfg(target_arch = "x86_64")]
+mod masks;
 mod portable;
 mod vector;
 
 pub(crate) use aligned::{Aligned, LANES};
 pub use level::{Level, available_levels, level_name};
-pub(crate) use vector::{Kernel, Lanes, Load, Real, Simd, Vector};
+pub(crate) use vector::{Kernel, Lanes, Load, Real, Save, Simd, Vector};
 
 #[cfg(test)]
 #[path = "../../tests/rust/unit/simd.rs"]

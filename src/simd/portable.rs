@@ -111,6 +111,14 @@ impl Simd for Portable {
         src.map(bf16::to_f32)
     }
     #[inline(always)]
+    fn narrow_f16(self, x: [f32; 16], dst: &mut [f16; 16]) {
+        *dst = x.map(f16::from_f32);
+    }
+    #[inline(always)]
+    fn narrow_bf16(self, x: [f32; 16], dst: &mut [bf16; 16]) {
+        *dst = x.map(bf16::from_f32);
+    }
+    #[inline(always)]
     fn prefetch<T>(self, _: &T) {}
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> K::Output {

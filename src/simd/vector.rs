@@ -14,14 +14,36 @@ pub(crate) trait Real:
     Element + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
 {
     const ZERO: Self;
+
+    /// Powers of two up to this exponent, either way, leave products with ordinary numbers in range.
+    const SAFE_EXPONENT: i32;
+
+    /// Norms between this and its reciprocal come of sums that lost nothing at the ends of the
+    /// range.
+    const ORDINARY: f64;
+
+    /// The nearest number of this type.
+    fn from_f64(x: f64) -> Self;
 }
 
 impl Real for f32 {
     const ZERO: Self = 0.0;
+    const SAFE_EXPONENT: i32 = 126;
+    const ORDINARY: f64 = (1_u64 << 24) as f64;
+    #[inline(always)]
+    fn from_f64(x: f64) -> Self {
+        x as Self
+    }
 }
 
 impl Real for f64 {
     const ZERO: Self = 0.0;
+    const SAFE_EXPONENT: i32 = 900;
+    const ORDINARY: f64 = 1e90;
+    #[inline(always)]
+    fn from_f64(x: f64) -> Self {
+        x
+    }
 }
 
 /// A virtual vector of `L` lanes of `A`. Only a token makes one, so holding it is the proof that
@@ -44,6 +66,19 @@ pub(crate) trait Vector<A: Real, const L: usize>: Copy {
     fn sum(self) -> A;
     /// The largest lane.
     fn max(self) -> A;
+
+    /// The sums of four vectors, each folded as by `sum`.
+    #[inline(always)]
+    fn sum_each(xs: [Self; 4]) -> [A; 4] {
+        let [a, b, c, d] = xs;
+        [a.sum(), b.sum(), c.sum(), d.sum()]
+    }
+
+    /// Stores past the caches, where `dst` is aligned for it; what follows must not read it soon.
+    #[inline(always)]
+    fn stream(self, dst: &mut [A; L]) {
+        self.store(dst);
+    }
 
     /// Stores the first `dst.len() < L` lanes.
     #[inline(always)]
@@ -84,6 +119,8 @@ pub(crate) trait Simd: Lanes<f32, 16> + Lanes<f64, 8> {
     fn widen_f32(self, src: &[f32; 8]) -> <Self as Lanes<f64, 8>>::V;
     fn single_f16(self, src: &[f16; 16]) -> <Self as Lanes<f32, 16>>::V;
     fn single_bf16(self, src: &[bf16; 16]) -> <Self as Lanes<f32, 16>>::V;
+    fn narrow_f16(self, x: <Self as Lanes<f32, 16>>::V, dst: &mut [f16; 16]);
+    fn narrow_bf16(self, x: <Self as Lanes<f32, 16>>::V, dst: &mut [bf16; 16]);
 
     /// Widens fewer than 8 elements; the missing lanes are zero.
     #[inline(always)]
@@ -92,6 +129,10 @@ pub(crate) trait Simd: Lanes<f32, 16> + Lanes<f64, 8> {
         lanes[..src.len()].copy_from_slice(src);
         self.widen_f32(&lanes)
     }
+
+    /// Makes the stores past the caches visible to other threads, before they are told of them.
+    #[inline(always)]
+    fn fence(self) {}
 
     /// Asks for the cache line of `x`, which will be read soon. It changes no result.
     fn prefetch<T>(self, x: &T);
@@ -123,16 +164,16 @@ pub(crate) trait Load<A: Real, const L: usize>: Element {
 
 /// Implements [`Load`] by a tier's widening loads, the partial one where there is one.
 macro_rules! impl_widening {
-    ($($t:ty => $widen:ident, $pad:expr $(, $partial:ident)?;)*) => {$(
-        impl Load<f64, 8> for $t {
+    ($($t:ty => $a:ty, $lanes:literal, $widen:ident, $pad:expr $(, $partial:ident)?;)*) => {$(
+        impl Load<$a, $lanes> for $t {
             const PAD: Self = $pad;
             #[inline(always)]
-            fn load<S: Simd>(s: S, src: &[Self; 8]) -> <S as Lanes<f64, 8>>::V {
+            fn load<S: Simd>(s: S, src: &[Self; $lanes]) -> <S as Lanes<$a, $lanes>>::V {
                 s.$widen(src)
             }
             $(
                 #[inline(always)]
-                fn load_partial<S: Simd>(s: S, src: &[Self]) -> <S as Lanes<f64, 8>>::V {
+                fn load_partial<S: Simd>(s: S, src: &[Self]) -> <S as Lanes<$a, $lanes>>::V {
                     s.$partial(src)
                 }
             )?
@@ -141,27 +182,11 @@ macro_rules! impl_widening {
 }
 
 impl_widening! {
-    f16 => widen_f16, f16::ZERO;
-    bf16 => widen_bf16, bf16::ZERO;
-    f32 => widen_f32, 0.0, widen_f32_partial;
-}
-
-/// Implements [`Load`] in single precision for the types narrower than that.
-macro_rules! impl_single {
-    ($($t:ty => $single:ident, $pad:expr;)*) => {$(
-        impl Load<f32, 16> for $t {
-            const PAD: Self = $pad;
-            #[inline(always)]
-            fn load<S: Simd>(s: S, src: &[Self; 16]) -> <S as Lanes<f32, 16>>::V {
-                s.$single(src)
-            }
-        }
-    )*};
-}
-
-impl_single! {
-    f16 => single_f16, f16::ZERO;
-    bf16 => single_bf16, bf16::ZERO;
+    f16 => f64, 8, widen_f16, f16::ZERO;
+    bf16 => f64, 8, widen_bf16, bf16::ZERO;
+    f32 => f64, 8, widen_f32, 0.0, widen_f32_partial;
+    f16 => f32, 16, single_f16, f16::ZERO;
+    bf16 => f32, 16, single_bf16, bf16::ZERO;
 }
 
 /// Implements [`Load`] for elements that are the accumulator type itself.
@@ -182,6 +207,64 @@ macro_rules! impl_native {
 }
 
 impl_native! {
+    f32 => 16;
+    f64 => 8;
+}
+
+/// Elements that lanes of `A` are rounded to, ties to even, when they are stored.
+pub(crate) trait Save<A: Real, const L: usize>: Load<A, L> {
+    /// Stores the first `dst.len() <= L` lanes.
+    fn save<S: Simd + Lanes<A, L>>(s: S, x: <S as Lanes<A, L>>::V, dst: &mut [Self]);
+
+    /// Stores all lanes, past the caches where that can be.
+    #[inline(always)]
+    fn stream<S: Simd + Lanes<A, L>>(s: S, x: <S as Lanes<A, L>>::V, dst: &mut [Self; L]) {
+        Self::save(s, x, dst);
+    }
+}
+
+/// Implements [`Save`] by a tier's narrowing stores.
+macro_rules! impl_narrowing {
+    ($($t:ty => $narrow:ident;)*) => {$(
+        impl Save<f32, 16> for $t {
+            #[inline(always)]
+            fn save<S: Simd>(s: S, x: <S as Lanes<f32, 16>>::V, dst: &mut [Self]) {
+                if let Ok(whole) = dst.try_into() {
+                    return s.$narrow(x, whole);
+                }
+                let mut lanes = [<Self as Load<f32, 16>>::PAD; 16];
+                s.$narrow(x, &mut lanes);
+                dst.copy_from_slice(&lanes[..dst.len()]);
+            }
+        }
+    )*};
+}
+
+impl_narrowing! {
+    f16 => narrow_f16;
+    bf16 => narrow_bf16;
+}
+
+/// Implements [`Save`] for elements that are the lanes themselves.
+macro_rules! impl_saving {
+    ($($t:ty => $lanes:literal;)*) => {$(
+        impl Save<$t, $lanes> for $t {
+            #[inline(always)]
+            fn stream<S: Simd>(_: S, x: <S as Lanes<$t, $lanes>>::V, dst: &mut [Self; $lanes]) {
+                x.stream(dst);
+            }
+            #[inline(always)]
+            fn save<S: Simd>(_: S, x: <S as Lanes<$t, $lanes>>::V, dst: &mut [Self]) {
+                match dst.try_into() {
+                    Ok(whole) => x.store(whole),
+                    Err(_) => x.store_partial(dst),
+                }
+            }
+        }
+    )*};
+}
+
+impl_saving! {
     f32 => 16;
     f64 => 8;
 }

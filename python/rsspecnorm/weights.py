@@ -1,0 +1,72 @@
+"""Lists and dicts of weights: their keys, their names in messages, their matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from operator import index
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Key: TypeAlias = Any
+Container: TypeAlias = "Sequence[Any] | Mapping[Key, Any]"
+
+_MIN_NDIM = 2
+
+
+def items_of(container: object, name: str) -> list[tuple[Key, Any]]:
+    """Return keys and values of a dict, or indices and items of a list."""
+    if isinstance(container, Mapping):
+        return list(container.items())
+    if isinstance(container, Sequence) and not isinstance(container, str | bytes):
+        return list(enumerate(container))
+    message = f"{name} must be a list or a dict of arrays, got {type(container).__name__}"
+    raise TypeError(message)
+
+
+def like_container(values: Mapping[Key, Any], container: Container) -> Any:  # noqa: ANN401 - list or dict
+    """Return the values, by key, in the kind of container that another one is."""
+    return dict(values) if isinstance(container, Mapping) else list(values.values())
+
+
+def value_of(setting: Any, key: Key, name: str) -> Any:  # noqa: ANN401 - whatever a setting is
+    """Return a setting that is one for all weights, or one for each key."""
+    if isinstance(setting, Mapping) or _is_listed(setting):
+        try:
+            return setting[key]
+        except (KeyError, IndexError, TypeError):
+            message = f"{name} has no entry for weights[{key!r}]"
+            raise ValueError(message) from None
+    return setting
+
+
+def _is_listed(x: object) -> bool:
+    if isinstance(x, np.ndarray):
+        return x.ndim > 0
+    return isinstance(x, Sequence) and not isinstance(x, str | bytes)
+
+
+def moved(a: NDArray[Any], dim: int, name: str) -> NDArray[Any]:
+    """Return a view with axis `dim` in front, of which `matrix_of` makes a matrix."""
+    if a.ndim < _MIN_NDIM:
+        message = f"{name} must have two axes or more, got shape {a.shape}"
+        raise ValueError(message)
+    try:
+        axis = index(dim)
+    except TypeError:
+        message = f"dim must be an int, got {type(dim).__name__}"
+        raise TypeError(message) from None
+    if not -a.ndim <= axis < a.ndim:
+        message = f"dim must be in [{-a.ndim}, {a.ndim - 1}] for {name}, got {axis}"
+        raise ValueError(message)
+    return np.moveaxis(a, axis, 0)
+
+
+def matrix_of(front: NDArray[Any]) -> NDArray[Any]:
+    """Return the matrix of one row per entry of the first axis: a view where that can be."""
+    if front.ndim == _MIN_NDIM:
+        return front
+    return front.reshape(front.shape[0], int(np.prod(front.shape[1:])))

@@ -1,0 +1,95 @@
+//! The fused pass of a power step: products of rows with `x`, and the rows added up by them.
+//!
+//! Each product has one accumulator of `L` lanes, folded with those of three neighbours at once.
+//! How many rows are taken at a time never shows in a result.
+
+use crate::simd::{Lanes, Load, Real, Simd, Vector};
+
+use super::rows::{Strip, update};
+
+/// Rows of a strip: at most so many, that their products fit a small array.
+const MAX_ROWS: usize = 64;
+
+/// Bytes of a strip, which is read twice and should stay in the first-level cache.
+const NEAR: usize = 16 << 10;
+
+/// `t = A x` and `z += A' (scale * t)` over the rows of a strip.
+#[inline(always)]
+pub(super) fn fused<S, T, A, const L: usize>(
+    s: S,
+    rows: &Strip<'_, T>,
+    x: &[A],
+    scale: A,
+    t: &mut [A],
+    z: &mut [A],
+) where
+    S: Simd + Lanes<A, L>,
+    T: Load<A, L>,
+    A: Real + Load<A, L>,
+{
+    let step = (NEAR / (x.len() * T::SIZE).max(1)).clamp(4, MAX_ROWS) / 4 * 4;
+    let mut scaled = [A::ZERO; MAX_ROWS];
+    let mut start = rows.rows.start;
+    for t in t.chunks_mut(step) {
+        let strip = Strip { rows: start..start + t.len(), ..rows.clone() };
+        products::<S, T, A, L>(s, &strip, x, t);
+        for (y, &x) in scaled.iter_mut().zip(&*t) {
+            *y = x * scale;
+        }
+        update::<S, T, A, L>(s, &scaled[..t.len()], &strip, &strip.no_rows(), z);
+        start = strip.rows.end;
+    }
+}
+
+/// `t[i] = row_i . x` for every row of the strip.
+#[inline(always)]
+pub(super) fn products<S, T, A, const L: usize>(s: S, strip: &Strip<'_, T>, x: &[A], t: &mut [A])
+where
+    S: Simd + Lanes<A, L>,
+    T: Load<A, L>,
+    A: Real + Load<A, L>,
+{
+    let (fours, rest) = t.as_chunks_mut::<4>();
+    let mut i = 0;
+    for four in fours {
+        *four = <S as Lanes<A, L>>::V::sum_each(dots::<S, T, A, L, 4>(s, strip.group(i), x));
+        i += 4;
+    }
+    for one in rest {
+        let [sum] = dots::<S, T, A, L, 1>(s, strip.group(i), x);
+        *one = sum.sum();
+        i += 1;
+    }
+}
+
+/// The lanes of `row . x` for every row.
+#[inline(always)]
+fn dots<S, T, A, const L: usize, const R: usize>(
+    s: S,
+    rows: [&[T]; R],
+    x: &[A],
+) -> [<S as Lanes<A, L>>::V; R]
+where
+    S: Simd + Lanes<A, L>,
+    T: Load<A, L>,
+    A: Real + Load<A, L>,
+{
+    let (chunks, tail) = x.as_chunks::<L>();
+    let n = chunks.len();
+    let body = rows.map(|row| &row.as_chunks::<L>().0[..n]);
+    let mut sums = [s.splat(A::ZERO); R];
+    for k in 0..n {
+        let x = A::load(s, &chunks[k]);
+        for r in 0..R {
+            sums[r] = T::load(s, &body[r][k]).mul_add(x, sums[r]);
+        }
+    }
+    if !tail.is_empty() {
+        let x = A::load_partial(s, tail);
+        for r in 0..R {
+            let row_tail = &rows[r][n * L..n * L + tail.len()];
+            sums[r] = T::load_partial(s, row_tail).mul_add(x, sums[r]);
+        }
+    }
+    sums
+}
