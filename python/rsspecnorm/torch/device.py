@@ -162,11 +162,13 @@ def _iterate(
 
 
 def _evaluate(operator: Operator, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return sigma = |u^H A v|, with u turned so that the product is real and positive."""
-    image = operator.matvec(v)
-    product = torch.linalg.vecdot(u, image)
-    turn = torch.where(product == 0, 1.0, product.sgn())
-    return product.abs(), u * turn[..., None], v
+    """Return sigma = |Re u^H A v|, with u turned round where the product is negative.
+
+    After a step u^H A v is real. A phase that a changed complex matrix has since given it is no
+    part of sigma: u and v count as constants in derivatives of every order.
+    """
+    product = torch.linalg.vecdot(u, operator.matvec(v)).real
+    return product.abs(), torch.where((product < 0)[..., None], -u, u), v
 
 
 def _guarded(
