@@ -4,10 +4,14 @@
 //! face passes around: a `MatRef` of any element type, with a flag that says whether the caller's
 //! matrix is the transpose of the stored one (Fortran order). No maths lives here.
 
+mod mutable;
+
 use half::{bf16, f16};
 use ndarray::{ArrayView2, Axis};
 
 use crate::scalar::Element;
+
+pub use mutable::MatMut;
 
 /// A matrix stored by rows, each row a contiguous slice.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +62,26 @@ impl<'a, T: Element> MatRef<'a, T> {
     #[must_use]
     pub fn ncols(&self) -> usize {
         self.ncols
+    }
+
+    /// The same matrix for a shorter time.
+    pub(crate) fn shorten<'b>(self) -> MatRef<'b, T>
+    where
+        'a: 'b,
+    {
+        let rows = match self.rows {
+            Rows::Packed(data) => Rows::Packed(data),
+            Rows::Strided(view) => Rows::Strided(view.reborrow()),
+        };
+        MatRef { rows, nrows: self.nrows, ncols: self.ncols }
+    }
+
+    /// All elements as one slice, when the rows lie side by side.
+    pub(crate) fn packed(&self) -> Option<&'a [T]> {
+        match self.rows {
+            Rows::Packed(data) => Some(data),
+            Rows::Strided(_) => None,
+        }
     }
 
     /// Row `i` as a slice of length `ncols`.

@@ -5,6 +5,8 @@
 //! shorter side's length, and cut into blocks by its shape alone. Who runs the blocks is the
 //! [`Runner`]'s affair: [`InOrder`] here, a thread pool in `schedule/`, with the same bits.
 
+pub(crate) mod step;
+
 use std::ops::Range;
 
 use crate::error::Error;

@@ -7,7 +7,8 @@ use std::fmt::Display;
 
 use crate::api::{Goal, Request};
 use crate::error::Error;
-use crate::matrix::Matrix;
+use crate::matrix::{MatMut, Matrix};
+use crate::normalize::{Steppable, Steps, Task, Weights};
 
 /// The smallest relative error that double precision can promise.
 const MIN_RTOL: f64 = 1e-14;
@@ -67,6 +68,77 @@ fn starts(matrices: &[Matrix<'_>], v0: &[&[f64]]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Checks the settings of a call of `normalize`.
+///
+/// # Errors
+/// [`Error::InvalidParameter`], naming the argument.
+pub(crate) fn steps(steps: &Steps) -> Result<(), Error> {
+    if !(steps.eps >= 0.0 && steps.eps.is_finite()) {
+        return Err(invalid("eps", "finite and not negative", steps.eps));
+    }
+    Ok(())
+}
+
+/// Checks that the pieces of a task fit together.
+///
+/// # Errors
+/// [`Error::InvalidParameter`] or [`Error::ShapeMismatch`], naming the argument.
+pub(crate) fn task<T: Steppable>(task: &Task<'_, T>) -> Result<(), Error> {
+    let count = task.sigma.len();
+    let (nrows, ncols) = task.shape;
+    let (m, n) = if task.transposed { (ncols, nrows) } else { (nrows, ncols) };
+    for (argument, len, each) in [("u", task.u.len(), m), ("v", task.v.len(), n)] {
+        fits(argument, len, each.checked_mul(count), "one entry per side of each matrix")?;
+    }
+    let size = nrows.checked_mul(ncols).and_then(|size| size.checked_mul(count));
+    let whole = "as many elements as the shape says";
+    match &task.weights {
+        Weights::Packed(a, out) => {
+            fits("a", a.len(), size, whole)?;
+            out.iter().try_for_each(|out| fits("out", out.len(), size, whole))?;
+        }
+        Weights::PackedInPlace(a) => fits("a", a.len(), size, whole)?,
+        Weights::Rows(a, out) => {
+            alone("a", (a.nrows(), a.ncols()), task.shape, count)?;
+            let shape = |out: &MatMut<'_, T>| (out.as_ref().nrows(), out.as_ref().ncols());
+            out.iter().try_for_each(|out| alone("out", shape(out), task.shape, count))?;
+        }
+        Weights::RowsInPlace(a) => {
+            alone("a", (a.as_ref().nrows(), a.as_ref().ncols()), task.shape, count)?;
+        }
+    }
+    if task.coefficients.len() != 1 && task.coefficients.len() != count {
+        let got = task.coefficients.len().to_string();
+        let expected = format!("a number, or one per matrix, {count} in all");
+        return Err(Error::ShapeMismatch { argument: "coefficient", expected, got });
+    }
+    match task.coefficients.iter().find(|c| !(**c > 0.0 && c.is_finite())) {
+        Some(c) => Err(invalid("coefficient", "positive and finite", c)),
+        None => Ok(()),
+    }
+}
+
+fn fits(argument: &'static str, len: usize, size: Option<usize>, what: &str) -> Result<(), Error> {
+    if size == Some(len) {
+        return Ok(());
+    }
+    let expected = size.map_or_else(|| what.to_owned(), |size| format!("{what}, {size} in all"));
+    Err(Error::ShapeMismatch { argument, expected, got: len.to_string() })
+}
+
+fn alone(
+    argument: &'static str,
+    got: (usize, usize),
+    shape: (usize, usize),
+    count: usize,
+) -> Result<(), Error> {
+    if count == 1 && got == shape {
+        return Ok(());
+    }
+    let expected = format!("one matrix of shape {shape:?} for one sigma");
+    Err(Error::ShapeMismatch { argument, expected, got: format!("{got:?} for {count}") })
 }
 
 /// A thread count, from an argument or the environment.

@@ -20,7 +20,7 @@ FLOORS = (
     ("operator",),
     ("algorithms",),
     ("schedule",),
-    ("validate", "solution", "api", "audit"),
+    ("validate", "solution", "api", "normalize", "audit"),
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

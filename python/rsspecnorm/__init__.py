@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rsspecnorm.convergence import ConvergenceWarning
     from rsspecnorm.info import __version__, build_info
     from rsspecnorm.norms import spectral_norm, spectral_norms
+    from rsspecnorm.power import Normalized, PowerIteration, power_iteration, spectral_normalize
     from rsspecnorm.results import LeadingTriplet, SpectralBounds
     from rsspecnorm.threads import get_num_threads, set_num_threads, thread_limit
     from rsspecnorm.triplets import leading_triplet, leading_triplets
@@ -24,8 +25,12 @@ __all__ = [
     "leading_triplet",
     "leading_triplets",
     "spectral_bounds",
+    "power_iteration",
+    "spectral_normalize",
     "LeadingTriplet",
     "SpectralBounds",
+    "PowerIteration",
+    "Normalized",
     "ConvergenceWarning",
     "set_num_threads",
     "get_num_threads",
@@ -40,8 +45,12 @@ _HOMES = {
     "leading_triplet": "triplets",
     "leading_triplets": "triplets",
     "spectral_bounds": "bounds",
+    "power_iteration": "power",
+    "spectral_normalize": "power",
     "LeadingTriplet": "results",
     "SpectralBounds": "results",
+    "PowerIteration": "power",
+    "Normalized": "power",
     "ConvergenceWarning": "convergence",
     "set_num_threads": "threads",
     "get_num_threads": "threads",

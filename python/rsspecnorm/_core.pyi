@@ -9,6 +9,7 @@ __all__ = [
     "bounds",
     "is_ready",
     "levels",
+    "normalize",
     "norms",
     "num_threads",
     "set_num_threads",
@@ -59,6 +60,22 @@ def bounds(
     common: _Common,
     /,
 ) -> _Bounds: ...
+
+# --- Power steps; `u`, `v` and `out` are written to ---
+
+_Arrays: TypeAlias = NDArray[np.generic] | Sequence[NDArray[np.generic]]
+_Steps: TypeAlias = tuple[int, float, str, bool, tuple[int, ...] | None]
+
+def normalize(
+    matrices: _Arrays,
+    u: _Arrays,
+    v: _Arrays,
+    out: _Arrays | None,
+    coefficient: _F64s,
+    settings: _Steps,
+    common: _Common,
+    /,
+) -> _F64s: ...
 def set_num_threads(n: int | None, /) -> None: ...
 def num_threads() -> int: ...
 def version() -> str: ...

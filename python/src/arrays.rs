@@ -24,15 +24,15 @@ pub(crate) fn is_ready(a: &Bound<'_, PyAny>) -> bool {
 }
 
 /// Element types that can be borrowed.
-#[derive(Clone, Copy)]
-enum Dtype {
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Dtype {
     F16,
     Bf16,
     F32,
     F64,
 }
 
-fn dtype_of(a: &Bound<'_, PyUntypedArray>) -> Option<Dtype> {
+pub(crate) fn dtype_of(a: &Bound<'_, PyUntypedArray>) -> Option<Dtype> {
     let dtype = a.dtype();
     if dtype.is_native_byteorder() == Some(false) {
         return None;
@@ -54,7 +54,7 @@ fn is_bfloat16(dtype: &Bound<'_, PyArrayDescr>) -> bool {
 }
 
 /// The rule of `Matrix::from_view`, asked of strides in bytes.
-fn has_ready_layout(a: &Bound<'_, PyUntypedArray>) -> bool {
+pub(crate) fn has_ready_layout(a: &Bound<'_, PyUntypedArray>) -> bool {
     let (shape, strides, ndim) = (a.shape(), a.strides(), a.ndim());
     if !(2..=MAX_NDIM).contains(&ndim) {
         return false;
@@ -180,22 +180,29 @@ impl<'py> Input<'py> {
     }
 
     /// What the caller would write for the matrix of this flat index.
-    pub(crate) fn name(&self, mut index: usize) -> String {
-        let Form::Stack(batch) = &self.form else { return format!("arrays[{index}]") };
-        if self.is_matrix() {
-            return "it".to_owned();
+    pub(crate) fn name(&self, index: usize) -> String {
+        match &self.form {
+            Form::Stack(batch) => place(batch, index),
+            Form::List => format!("arrays[{index}]"),
         }
-        let mut place = Vec::with_capacity(batch.len());
-        for &len in batch.iter().rev() {
-            place.push((index % len).to_string());
-            index /= len;
-        }
-        place.reverse();
-        format!("a[{}]", place.join(", "))
     }
 
     /// The name of the argument that holds the matrices.
     pub(crate) fn argument(&self) -> &'static str {
         if matches!(self.form, Form::List) { "arrays" } else { "a" }
     }
+}
+
+/// What the caller of a stack with these leading axes would write for the matrix of a flat index.
+pub(crate) fn place(batch: &[usize], mut index: usize) -> String {
+    if batch.is_empty() {
+        return "it".to_owned();
+    }
+    let mut place = Vec::with_capacity(batch.len());
+    for &len in batch.iter().rev() {
+        place.push((index % len).to_string());
+        index /= len;
+    }
+    place.reverse();
+    format!("a[{}]", place.join(", "))
 }

@@ -15,7 +15,11 @@ impl Failure {
     /// As `From<Error>`, but names a matrix the way its caller would write it.
     pub(crate) fn in_input(error: Error, input: &Input<'_>) -> Self {
         let Error::NonFinite { index } = error else { return error.into() };
-        let (argument, place) = (input.argument(), input.name(index));
+        Self::not_finite(input.argument(), &input.name(index))
+    }
+
+    /// The matrix at `place` has a NaN or an infinity and must not.
+    pub(crate) fn not_finite(argument: &str, place: &str) -> Self {
         Self(PyValueError::new_err(format!(
             "{argument} must hold finite values only, but {place} has a nan or an inf"
         )))

@@ -4,6 +4,7 @@ mod arrays;
 mod audit;
 mod errors;
 mod options;
+mod power;
 mod solve;
 mod start;
 mod threads;
@@ -17,6 +18,8 @@ mod _core {
     use crate::arrays::is_ready;
     #[pymodule_export]
     use crate::audit::{Audit, audit_arrays};
+    #[pymodule_export]
+    use crate::power::normalize;
     #[pymodule_export]
     use crate::solve::{bounds, norms, triplets};
     #[pymodule_export]

@@ -46,6 +46,16 @@ pub(crate) fn failure_prob(object: &Bound<'_, PyAny>) -> PyResult<f64> {
     real("failure_prob", object)
 }
 
+/// A count that may be zero.
+pub(crate) fn natural(argument: &str, object: &Bound<'_, PyAny>) -> PyResult<usize> {
+    object.extract::<usize>().map_err(|e| {
+        if !e.is_instance_of::<PyOverflowError>(object.py()) {
+            return wrong_type(argument, "an int", object);
+        }
+        PyValueError::new_err(format!("{argument} must not be negative, got {object}"))
+    })
+}
+
 fn positive(argument: &str, object: &Bound<'_, PyAny>) -> PyResult<usize> {
     match object.extract::<usize>() {
         Ok(n) if n > 0 => Ok(n),
@@ -56,11 +66,11 @@ fn positive(argument: &str, object: &Bound<'_, PyAny>) -> PyResult<usize> {
     }
 }
 
-fn real(argument: &str, object: &Bound<'_, PyAny>) -> PyResult<f64> {
+pub(crate) fn real(argument: &str, object: &Bound<'_, PyAny>) -> PyResult<f64> {
     object.extract().map_err(|_| wrong_type(argument, "a real number", object))
 }
 
-fn wrong_type(argument: &str, expected: &str, object: &Bound<'_, PyAny>) -> PyErr {
+pub(crate) fn wrong_type(argument: &str, expected: &str, object: &Bound<'_, PyAny>) -> PyErr {
     let got = object.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
     PyTypeError::new_err(format!("{argument} must be {expected}, got {got}"))
 }

@@ -6,6 +6,7 @@
 pub(crate) mod basis;
 pub(crate) mod bounds;
 pub(crate) mod lanczos;
+pub(crate) mod power;
 pub(crate) mod start;
 pub(crate) mod stopping;
 pub(crate) mod tridiagonal;

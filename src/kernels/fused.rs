@@ -86,7 +86,7 @@ impl<T: Load<f64, 8>> Kernel for FusedRows<'_, '_, T, f64> {
     }
 }
 
-impl Kernel for FusedRows<'_, '_, f32, f32> {
+impl<T: Load<f32, 16>> Kernel for FusedRows<'_, '_, T, f32> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {

@@ -4,10 +4,12 @@
 //! The matrix operations are built from two primitives of `rows`: dot products of several rows
 //! with one vector, and the update of one vector by several rows.
 
+pub(crate) mod divide;
 pub(crate) mod fused;
 pub(crate) mod matvec;
 pub(crate) mod reduce;
 mod rows;
+pub(crate) mod step;
 pub(crate) mod vector;
 
 pub use fused::gram_matvec_f32;

@@ -1,16 +1,18 @@
-//! Level-1 operations on vectors of doubles.
+//! Level-1 operations on vectors.
 
 use crate::simd::{Kernel, Lanes, Level, Real, Simd, Vector};
 
-struct Axpy<'a> {
-    alpha: f64,
-    x: &'a [f64],
-    y: &'a mut [f64],
+/// `y += alpha * x`.
+pub(super) struct Axpy<'a, A> {
+    pub(super) alpha: A,
+    pub(super) x: &'a [A],
+    pub(super) y: &'a mut [A],
 }
 
-impl Axpy<'_> {
+impl<A: Real> Axpy<'_, A> {
     #[inline(always)]
-    fn body<S: Simd + Lanes<A, L>, A: Real, const L: usize>(s: S, alpha: A, x: &[A], y: &mut [A]) {
+    fn body<S: Simd + Lanes<A, L>, const L: usize>(self, s: S) {
+        let Self { alpha, x, y } = self;
         let factor = s.splat(alpha);
         let (xs, x_tail) = x.as_chunks::<L>();
         let (ys, y_tail) = y.as_chunks_mut::<L>();
@@ -24,11 +26,19 @@ impl Axpy<'_> {
     }
 }
 
-impl Kernel for Axpy<'_> {
+impl Kernel for Axpy<'_, f64> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
-        Self::body::<S, f64, 8>(s, self.alpha, self.x, self.y);
+        self.body::<S, 8>(s);
+    }
+}
+
+impl Kernel for Axpy<'_, f32> {
+    type Output = ();
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        self.body::<S, 16>(s);
     }
 }
 
@@ -38,15 +48,17 @@ pub(crate) fn axpy(level: Level, alpha: f64, x: &[f64], y: &mut [f64]) {
     level.run(Axpy { alpha, x, y });
 }
 
-struct Scale<'a> {
-    alpha: f64,
-    x: &'a [f64],
-    y: &'a mut [f64],
+/// `y = alpha * x`.
+pub(super) struct Scale<'a, A> {
+    pub(super) alpha: A,
+    pub(super) x: &'a [A],
+    pub(super) y: &'a mut [A],
 }
 
-impl Scale<'_> {
+impl<A: Real> Scale<'_, A> {
     #[inline(always)]
-    fn body<S: Simd + Lanes<A, L>, A: Real, const L: usize>(s: S, alpha: A, x: &[A], y: &mut [A]) {
+    fn body<S: Simd + Lanes<A, L>, const L: usize>(self, s: S) {
+        let Self { alpha, x, y } = self;
         let factor = s.splat(alpha);
         let (xs, x_tail) = x.as_chunks::<L>();
         let (ys, y_tail) = y.as_chunks_mut::<L>();
@@ -59,11 +71,19 @@ impl Scale<'_> {
     }
 }
 
-impl Kernel for Scale<'_> {
+impl Kernel for Scale<'_, f64> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
-        Self::body::<S, f64, 8>(s, self.alpha, self.x, self.y);
+        self.body::<S, 8>(s);
+    }
+}
+
+impl Kernel for Scale<'_, f32> {
+    type Output = ();
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        self.body::<S, 16>(s);
     }
 }
 

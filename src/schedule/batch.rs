@@ -7,6 +7,7 @@ use std::time::Duration;
 use rayon::prelude::*;
 
 use crate::error::Error;
+use crate::operator::step::Blocks;
 use crate::operator::{Block, Runner};
 
 use super::pool::pool;
@@ -32,7 +33,13 @@ impl Runner for BlockRunner<'_> {
         blocks: &mut [Block<'_>],
         work: &(dyn Fn(&mut Block<'_>) + Sync),
     ) -> Result<(), Error> {
-        let unless_stopped = |block: &mut Block<'_>| {
+        self.each(blocks, work)
+    }
+}
+
+impl Blocks for BlockRunner<'_> {
+    fn each<B: Send>(&self, blocks: &mut [B], work: &(dyn Fn(&mut B) + Sync)) -> Result<(), Error> {
+        let unless_stopped = |block: &mut B| {
             if !self.stopped.load(Ordering::Relaxed) {
                 work(block);
             }

@@ -67,6 +67,13 @@ fn widen(x: __m256) -> F64s {
     F64s(_mm256_cvtps_pd(_mm256_castps256_ps128(x)), _mm256_cvtps_pd(high))
 }
 
+/// Eight bf16 are the upper halves of eight f32.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn single_bf16(bits: __m128i) -> __m256 {
+    _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(bits)))
+}
+
 /// Sixteen lanes of f32, made by [`Avx2`] alone.
 #[derive(Clone, Copy)]
 pub(crate) struct F32s(__m256, __m256);
@@ -95,6 +102,8 @@ impl Vector<f32, 16> for F32s {
             Self(_mm256_add_ps(self.0, y.0), _mm256_add_ps(self.1, y.1));
         fn mul(self, y: Self) -> Self =
             Self(_mm256_mul_ps(self.0, y.0), _mm256_mul_ps(self.1, y.1));
+        fn div(self, y: Self) -> Self =
+            Self(_mm256_div_ps(self.0, y.0), _mm256_div_ps(self.1, y.1));
         fn mul_add(self, y: Self, z: Self) -> Self =
             Self(_mm256_fmadd_ps(self.0, y.0, z.0), _mm256_fmadd_ps(self.1, y.1, z.1));
         fn max_abs(self, y: Self) -> Self = {
@@ -134,6 +143,8 @@ impl Vector<f64, 8> for F64s {
             Self(_mm256_add_pd(self.0, y.0), _mm256_add_pd(self.1, y.1));
         fn mul(self, y: Self) -> Self =
             Self(_mm256_mul_pd(self.0, y.0), _mm256_mul_pd(self.1, y.1));
+        fn div(self, y: Self) -> Self =
+            Self(_mm256_div_pd(self.0, y.0), _mm256_div_pd(self.1, y.1));
         fn mul_add(self, y: Self, z: Self) -> Self =
             Self(_mm256_fmadd_pd(self.0, y.0, z.0), _mm256_fmadd_pd(self.1, y.1, z.1));
         fn max_abs(self, y: Self) -> Self = {
@@ -159,13 +170,19 @@ impl Simd for Avx2 {
     ops! {
         fn widen_f16(self, src: &[f16; 8]) -> F64s =
             widen(_mm256_cvtph_ps(_mm_loadu_si128(src.as_ptr().cast())));
-        fn widen_bf16(self, src: &[bf16; 8]) -> F64s = {
-            let bits = _mm256_cvtepu16_epi32(_mm_loadu_si128(src.as_ptr().cast()));
-            widen(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(bits)))
-        };
+        fn widen_bf16(self, src: &[bf16; 8]) -> F64s =
+            widen(single_bf16(_mm_loadu_si128(src.as_ptr().cast())));
         fn widen_f32(self, src: &[f32; 8]) -> F64s = F64s(
             _mm256_cvtps_pd(_mm_loadu_ps(src.as_ptr())),
             _mm256_cvtps_pd(_mm_loadu_ps(src[4..].as_ptr())),
+        );
+        fn single_f16(self, src: &[f16; 16]) -> F32s = F32s(
+            _mm256_cvtph_ps(_mm_loadu_si128(src.as_ptr().cast())),
+            _mm256_cvtph_ps(_mm_loadu_si128(src[8..].as_ptr().cast())),
+        );
+        fn single_bf16(self, src: &[bf16; 16]) -> F32s = F32s(
+            single_bf16(_mm_loadu_si128(src.as_ptr().cast())),
+            single_bf16(_mm_loadu_si128(src[8..].as_ptr().cast())),
         );
     }
 

@@ -8,7 +8,7 @@ use core::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use super::avx2::{ops, sum_pd, sum_ps};
+use super::avx2::{ops, single_bf16, sum_pd, sum_ps};
 use super::vector::{Kernel, Lanes, Simd, Vector};
 
 /// Proof that the CPU has AVX512F, AVX2, FMA and F16C: only [`Avx512::new`] makes one.
@@ -64,6 +64,7 @@ impl Vector<f32, 16> for F32s {
         fn store(self, dst: &mut [f32; 16]) -> () = _mm512_storeu_ps(dst.as_mut_ptr(), self.0);
         fn add(self, y: Self) -> Self = Self(_mm512_add_ps(self.0, y.0));
         fn mul(self, y: Self) -> Self = Self(_mm512_mul_ps(self.0, y.0));
+        fn div(self, y: Self) -> Self = Self(_mm512_div_ps(self.0, y.0));
         fn mul_add(self, y: Self, z: Self) -> Self = Self(_mm512_fmadd_ps(self.0, y.0, z.0));
         fn max_abs(self, y: Self) -> Self = Self(_mm512_max_ps(self.0, _mm512_abs_ps(y.0)));
         fn sum(self) -> f32 = {
@@ -106,6 +107,7 @@ impl Vector<f64, 8> for F64s {
         fn store(self, dst: &mut [f64; 8]) -> () = _mm512_storeu_pd(dst.as_mut_ptr(), self.0);
         fn add(self, y: Self) -> Self = Self(_mm512_add_pd(self.0, y.0));
         fn mul(self, y: Self) -> Self = Self(_mm512_mul_pd(self.0, y.0));
+        fn div(self, y: Self) -> Self = Self(_mm512_div_pd(self.0, y.0));
         fn mul_add(self, y: Self, z: Self) -> Self = Self(_mm512_fmadd_pd(self.0, y.0, z.0));
         fn max_abs(self, y: Self) -> Self = Self(_mm512_max_pd(self.0, _mm512_abs_pd(y.0)));
         fn sum(self) -> f64 = {
@@ -134,12 +136,16 @@ impl Simd for Avx512 {
             let bits = _mm_loadu_si128(src.as_ptr().cast());
             F64s(_mm512_cvtps_pd(_mm256_cvtph_ps(bits)))
         };
-        fn widen_bf16(self, src: &[bf16; 8]) -> F64s = {
-            let bits = _mm256_cvtepu16_epi32(_mm_loadu_si128(src.as_ptr().cast()));
-            F64s(_mm512_cvtps_pd(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(bits))))
-        };
+        fn widen_bf16(self, src: &[bf16; 8]) -> F64s =
+            F64s(_mm512_cvtps_pd(single_bf16(_mm_loadu_si128(src.as_ptr().cast()))));
         fn widen_f32(self, src: &[f32; 8]) -> F64s =
             F64s(_mm512_cvtps_pd(_mm256_loadu_ps(src.as_ptr())));
+        fn single_f16(self, src: &[f16; 16]) -> F32s =
+            F32s(_mm512_cvtph_ps(_mm256_loadu_si256(src.as_ptr().cast())));
+        fn single_bf16(self, src: &[bf16; 16]) -> F32s = {
+            let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(src.as_ptr().cast()));
+            F32s(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits)))
+        };
     }
 
     #[inline(always)]

@@ -19,7 +19,7 @@ mod vector;
 
 pub(crate) use aligned::{Aligned, LANES};
 pub use level::{Level, available_levels, level_name};
-pub(crate) use vector::{Kernel, Lanes, Load, Real, Simd, Vector};
+pub(crate) use vector::{Kernel, Lanes, Load, Real, Save, Simd, Vector};
 
 #[cfg(test)]
 #[path = "../../tests/rust/unit/simd.rs"]

@@ -41,6 +41,10 @@ macro_rules! impl_lanes {
                 std::array::from_fn(|i| self[i] * y[i])
             }
             #[inline(always)]
+            fn div(self, y: Self) -> Self {
+                std::array::from_fn(|i| self[i] / y[i])
+            }
+            #[inline(always)]
             fn mul_add(self, y: Self, z: Self) -> Self {
                 std::array::from_fn(|i| self[i].mul_add(y[i], z[i]))
             }
@@ -85,6 +89,14 @@ impl Simd for Portable {
     #[inline(always)]
     fn widen_f32(self, src: &[f32; 8]) -> [f64; 8] {
         src.map(f64::from)
+    }
+    #[inline(always)]
+    fn single_f16(self, src: &[f16; 16]) -> [f32; 16] {
+        src.map(f16::to_f32)
+    }
+    #[inline(always)]
+    fn single_bf16(self, src: &[bf16; 16]) -> [f32; 16] {
+        src.map(bf16::to_f32)
     }
     #[inline(always)]
     fn prefetch<T>(self, _: &T) {}

@@ -12,14 +12,36 @@ use crate::scalar::Element;
 /// Number types that kernels compute in.
 pub(crate) trait Real: Element + Add<Output = Self> + Mul<Output = Self> {
     const ZERO: Self;
+
+    /// Powers of two up to this exponent, either way, leave products with ordinary numbers in range.
+    const SAFE_EXPONENT: i32;
+
+    /// Norms between this and its reciprocal come of sums that lost nothing at the ends of the
+    /// range.
+    const ORDINARY: f64;
+
+    /// The nearest number of this type.
+    fn from_f64(x: f64) -> Self;
 }
 
 impl Real for f32 {
     const ZERO: Self = 0.0;
+    const SAFE_EXPONENT: i32 = 126;
+    const ORDINARY: f64 = (1_u64 << 24) as f64;
+    #[inline(always)]
+    fn from_f64(x: f64) -> Self {
+        x as Self
+    }
 }
 
 impl Real for f64 {
     const ZERO: Self = 0.0;
+    const SAFE_EXPONENT: i32 = 900;
+    const ORDINARY: f64 = 1e90;
+    #[inline(always)]
+    fn from_f64(x: f64) -> Self {
+        x
+    }
 }
 
 /// A virtual vector of `L` lanes of `A`. Only a token makes one, so holding it is the proof that
@@ -28,6 +50,7 @@ pub(crate) trait Vector<A: Real, const L: usize>: Copy {
     fn store(self, dst: &mut [A; L]);
     fn add(self, y: Self) -> Self;
     fn mul(self, y: Self) -> Self;
+    fn div(self, y: Self) -> Self;
     /// `self * y + z`, rounded once.
     fn mul_add(self, y: Self, z: Self) -> Self;
     /// The larger of `self`, which is not negative, and `|y|` in each lane; unspecified in a lane
@@ -75,6 +98,8 @@ pub(crate) trait Simd: Lanes<f32, 16> + Lanes<f64, 8> {
     fn widen_f16(self, src: &[f16; 8]) -> <Self as Lanes<f64, 8>>::V;
     fn widen_bf16(self, src: &[bf16; 8]) -> <Self as Lanes<f64, 8>>::V;
     fn widen_f32(self, src: &[f32; 8]) -> <Self as Lanes<f64, 8>>::V;
+    fn single_f16(self, src: &[f16; 16]) -> <Self as Lanes<f32, 16>>::V;
+    fn single_bf16(self, src: &[bf16; 16]) -> <Self as Lanes<f32, 16>>::V;
 
     /// Widens fewer than 8 elements; the missing lanes are zero.
     #[inline(always)]
@@ -114,16 +139,16 @@ pub(crate) trait Load<A: Real, const L: usize>: Element {
 
 /// Implements [`Load`] by a tier's widening loads, the partial one where there is one.
 macro_rules! impl_widening {
-    ($($t:ty => $widen:ident, $pad:expr $(, $partial:ident)?;)*) => {$(
-        impl Load<f64, 8> for $t {
+    ($($t:ty => $a:ty, $lanes:literal, $widen:ident, $pad:expr $(, $partial:ident)?;)*) => {$(
+        impl Load<$a, $lanes> for $t {
             const PAD: Self = $pad;
             #[inline(always)]
-            fn load<S: Simd>(s: S, src: &[Self; 8]) -> <S as Lanes<f64, 8>>::V {
+            fn load<S: Simd>(s: S, src: &[Self; $lanes]) -> <S as Lanes<$a, $lanes>>::V {
                 s.$widen(src)
             }
             $(
                 #[inline(always)]
-                fn load_partial<S: Simd>(s: S, src: &[Self]) -> <S as Lanes<f64, 8>>::V {
+                fn load_partial<S: Simd>(s: S, src: &[Self]) -> <S as Lanes<$a, $lanes>>::V {
                     s.$partial(src)
                 }
             )?
@@ -132,9 +157,11 @@ macro_rules! impl_widening {
 }
 
 impl_widening! {
-    f16 => widen_f16, f16::ZERO;
-    bf16 => widen_bf16, bf16::ZERO;
-    f32 => widen_f32, 0.0, widen_f32_partial;
+    f16 => f64, 8, widen_f16, f16::ZERO;
+    bf16 => f64, 8, widen_bf16, bf16::ZERO;
+    f32 => f64, 8, widen_f32, 0.0, widen_f32_partial;
+    f16 => f32, 16, single_f16, f16::ZERO;
+    bf16 => f32, 16, single_bf16, bf16::ZERO;
 }
 
 /// Implements [`Load`] for elements that are the accumulator type itself.
@@ -155,6 +182,63 @@ macro_rules! impl_native {
 }
 
 impl_native! {
+    f32 => 16;
+    f64 => 8;
+}
+
+/// Elements that lanes of `A` are rounded to when they are stored.
+pub(crate) trait Save<A: Real, const L: usize>: Load<A, L> {
+    /// The nearest element, ties to even.
+    fn round(x: A) -> Self;
+
+    /// Rounds and stores the first `dst.len() <= L` lanes.
+    #[inline(always)]
+    fn save<V: Vector<A, L>>(x: V, dst: &mut [Self]) {
+        let mut lanes = [A::ZERO; L];
+        x.store(&mut lanes);
+        for (to, from) in dst.iter_mut().zip(lanes) {
+            *to = Self::round(from);
+        }
+    }
+}
+
+/// Implements [`Save`] for elements narrower than the lanes.
+macro_rules! impl_rounding {
+    ($($t:ty => $a:ty, $lanes:literal, $round:path;)*) => {$(
+        impl Save<$a, $lanes> for $t {
+            #[inline(always)]
+            fn round(x: $a) -> Self {
+                $round(x)
+            }
+        }
+    )*};
+}
+
+impl_rounding! {
+    f16 => f32, 16, f16::from_f32;
+    bf16 => f32, 16, bf16::from_f32;
+}
+
+/// Implements [`Save`] for elements that are the lanes themselves.
+macro_rules! impl_saving {
+    ($($t:ty => $lanes:literal;)*) => {$(
+        impl Save<$t, $lanes> for $t {
+            #[inline(always)]
+            fn round(x: $t) -> Self {
+                x
+            }
+            #[inline(always)]
+            fn save<V: Vector<$t, $lanes>>(x: V, dst: &mut [Self]) {
+                match dst.try_into() {
+                    Ok(whole) => x.store(whole),
+                    Err(_) => x.store_partial(dst),
+                }
+            }
+        }
+    )*};
+}
+
+impl_saving! {
     f32 => 16;
     f64 => 8;
 }

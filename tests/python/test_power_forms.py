@@ -1,0 +1,166 @@
+"""Power steps in every form: layouts, stacks, lists, in place, threads, and bad arguments."""
+
+import numpy as np
+import pytest
+
+from matrices import random
+from rsspecnorm import power_iteration, spectral_normalize
+from rsspecnorm.stepping import normalize_arrays, vector_dtype
+from torch_steps import DTYPES, naive_steps, unit_vectors
+
+ORDERS = ["uv", "vu"]
+SHAPES = [(3, 3), (16, 16), (1, 9), (9, 1), (65, 67), (300, 20)]
+
+
+def bits(result):
+    return [np.asarray(x).tobytes() for x in result]
+
+
+@pytest.mark.parametrize("name", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("order", ORDERS)
+def test_bits_are_same_stacked_listed_alone_and_in_place(name, shape, order):
+    stack = random(11 * shape[0], shape[1]).reshape(11, *shape).astype(DTYPES[name])
+    u, v = unit_vectors(stack.shape)
+    stacked = spectral_normalize(stack, u, v, order=order, n_power_iterations=2)
+    alone = [
+        spectral_normalize(a, x, y, order=order, n_power_iterations=2)
+        for a, x, y in zip(stack, u, v, strict=True)
+    ]
+    for i, field in enumerate(stacked):
+        assert field.tobytes() == np.stack([one[i] for one in alone]).tobytes()
+    dtype = vector_dtype(stack.dtype)
+    us, vs = list(u.astype(dtype)), list(v.astype(dtype))
+    listed = [a.copy() for a in stack]
+    normalize_arrays(listed, us, vs, listed, order=order, n_power_iterations=2)
+    assert np.stack(listed).tobytes() == stacked.weight.tobytes()
+    in_place = spectral_normalize(stack, u, v, order=order, n_power_iterations=2, out=stack)
+    assert in_place.weight is stack
+    assert bits(in_place) == bits(stacked)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("shape", [(1501, 1103), (7, 100_003), (100_003, 7)], ids=str)
+def test_bits_of_a_large_matrix_are_same_for_any_threads(order, shape):
+    a = random(*shape).astype(np.float32)
+    u, v = unit_vectors(shape)
+    results = [
+        bits(spectral_normalize(a, u, v, order=order, num_threads=n, n_power_iterations=2))
+        for n in (1, 2, 3, 7)
+    ]
+    assert all(result == results[0] for result in results)
+    sigma = naive_steps(a, u, v, 2, order)[0]
+    assert power_iteration(a, u, v, order=order, n_power_iterations=2).sigma == pytest.approx(
+        sigma, rel=1e-5
+    )
+
+
+LAYOUTS = {
+    "fortran": np.asfortranarray,
+    "padded": lambda a: np.pad(a, ((0, 2), (0, 3)))[:-2, :-3],
+    "turned": lambda a: a[::-1],
+    "padded fortran": lambda a: np.asfortranarray(np.pad(a, ((0, 2), (0, 3))))[:-2, :-3],
+    "strided": lambda a: np.repeat(np.repeat(a, 2, 0), 2, 1)[::2, ::2],
+    "swapped bytes": lambda a: a.astype(a.dtype.newbyteorder()),
+    "list": lambda a: a.tolist(),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("order", ORDERS)
+def test_any_layout_is_normalized(layout, order):
+    a = random(23, 37)
+    laid_out = LAYOUTS[layout](a)
+    a = np.array(laid_out, np.float64)
+    u, v = unit_vectors(a.shape)
+    expected = a / naive_steps(a, u, v, 1, order)[0]
+    got = spectral_normalize(laid_out, u, v, order=order)
+    np.testing.assert_allclose(got.weight, expected, rtol=1e-12)
+    for out in (np.zeros((23, 37)), np.zeros((37, 23)).T, np.zeros((46, 74))[::2, ::2]):
+        other = spectral_normalize(laid_out, u, v, order=order, out=out)
+        assert other.weight is out
+        np.testing.assert_array_equal(out, got.weight)
+    if isinstance(laid_out, np.ndarray):
+        spectral_normalize(laid_out, u, v, order=order, out=laid_out)
+        np.testing.assert_array_equal(laid_out, got.weight)
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2, 3), (0, 1, 3, 2), (1, 0, 2, 3), (3, 2, 0, 1)])
+def test_stacks_of_any_order_are_normalized(axes):
+    a = random(4 * 3, 7 * 5).reshape(4, 3, 7, 5).transpose(axes)
+    u, v = unit_vectors(a.shape)
+    expected = spectral_normalize(np.ascontiguousarray(a), u, v)
+    got = spectral_normalize(a, u, v)
+    np.testing.assert_allclose(got.weight, expected.weight, rtol=1e-12)
+    assert got.sigma.shape == a.shape[:2]
+    spectral_normalize(a, u, v, out=a)
+    np.testing.assert_array_equal(a, got.weight)
+
+
+@pytest.mark.parametrize("power", [-60, -1, 1, 60])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("order", ORDERS)
+def test_scaling_by_a_power_of_two_changes_no_bit(power, dtype, order):
+    a = random(45, 70).astype(dtype)
+    u, v = unit_vectors(a.shape)
+    plain = spectral_normalize(a, u, v, order=order, n_power_iterations=3, eps=0)
+    scaled = spectral_normalize(np.ldexp(a, power), u, v, order=order, n_power_iterations=3, eps=0)
+    assert plain.weight.tobytes() == scaled.weight.tobytes()
+    assert plain.u.tobytes() == scaled.u.tobytes()
+    assert plain.v.tobytes() == scaled.v.tobytes()
+    assert np.ldexp(plain.sigma, power) == scaled.sigma
+
+
+MATRIX = np.ones((3, 4))
+BAD = {
+    "out of another shape": ({"out": np.ones((4, 3))}, ValueError, "out must have the shape of a"),
+    "out of another dtype": ({"out": np.ones((3, 4), "f4")}, TypeError, "out must have the dtype"),
+    "out that is no array": ({"out": [[0.0] * 4] * 3}, TypeError, r"out must be a numpy\.ndarray"),
+    "u too long": ({"u": np.ones(4)}, ValueError, r"u must have shape \(3,\), got \(4,\)"),
+    "v too long": ({"v": np.ones((1, 4))}, ValueError, r"v must have shape \(4,\)"),
+    "complex u": ({"u": np.ones(3, complex)}, TypeError, "u must hold real numbers"),
+    "negative steps": ({"n_power_iterations": -1}, ValueError, "n_power_iterations must not be"),
+    "steps of half": ({"n_power_iterations": 1.5}, TypeError, "n_power_iterations must be an int"),
+    "negative eps": ({"eps": -1.0}, ValueError, "eps must be finite and not negative, got -1"),
+    "eps of text": ({"eps": "x"}, TypeError, "eps must be a real number"),
+    "unknown order": ({"order": "vuv"}, ValueError, "order must be 'uv' or 'vu', got 'vuv'"),
+    "order of int": ({"order": 3}, TypeError, "order must be a str"),
+    "coefficient of zero": ({"coefficient": 0}, ValueError, "coefficient must be positive"),
+    "coefficients": ({"coefficient": [1.0, 2.0]}, ValueError, "coefficient must be a number or"),
+    "coefficient of text": ({"coefficient": "1"}, TypeError, "coefficient must be a real number"),
+    "soft of text": ({"soft": "yes"}, TypeError, "soft must be a bool"),
+    "no thread": ({"num_threads": 0}, ValueError, "num_threads must be positive"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_arguments_are_named(case):
+    arguments, error, match = BAD[case]
+    with pytest.raises(error, match=match):
+        spectral_normalize(MATRIX, **arguments)
+
+
+def test_out_that_overlaps_or_is_read_only_is_refused():
+    a = np.arange(60.0).reshape(5, 12)
+    with pytest.raises(ValueError, match="out must not overlap a"):
+        spectral_normalize(a[:4], out=a[1:])
+    with pytest.raises(ValueError, match="out must not overlap a"):
+        spectral_normalize(a, out=a[::-1])
+    frozen = np.ones_like(a)
+    frozen.flags.writeable = False
+    with pytest.raises(ValueError, match="out must be writable"):
+        spectral_normalize(a, out=frozen)
+
+
+def test_lists_refuse_what_does_not_fit():
+    a, u, v = np.ones((3, 4), np.float32), np.ones(3, np.float32), np.ones(4, np.float32)
+    with pytest.raises(ValueError, match="one array for each matrix"):
+        normalize_arrays([a, a], [u], [v])
+    with pytest.raises(TypeError, match="u has the wrong dtype"):
+        normalize_arrays([a], [u.astype(float)], [v])
+    with pytest.raises(ValueError, match="u must be"):
+        normalize_arrays([a], [v], [v.copy()])
+    with pytest.raises(ValueError, match="overlap"):
+        normalize_arrays([a, a], [u, u], [v, v])
+    with pytest.raises(ValueError, match="shape and the dtype"):
+        normalize_arrays([a], [u], [v], [a.T])
