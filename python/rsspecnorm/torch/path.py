@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from rsspecnorm.torch.views import bfloat16
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from torch import Tensor
 
 _CORE_DTYPES = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
-_PLAIN = (torch.Tensor, nn.Parameter, nn.Buffer)
+_PLAIN = (torch.Tensor, nn.Parameter)
 
 
 class _Switch:
@@ -55,9 +57,9 @@ def force_device_path() -> Iterator[None]:
         _Switch.forced -= 1
 
 
-def core_serves(weights: Iterable[Tensor]) -> bool:
+def core_serves(*tensors: Tensor) -> bool:
     """Whether the core may read these tensors: plain, on the CPU, of a dtype it knows."""
-    return not (_Switch.forced or _exporting() or in_transform()) and all(map(_is_plain, weights))
+    return not (_Switch.forced or _exporting() or in_transform()) and all(map(_is_plain, tensors))
 
 
 def in_transform() -> bool:
@@ -71,6 +73,8 @@ def _exporting() -> bool:
 
 
 def _is_plain(tensor: Tensor) -> bool:
+    if tensor.dtype == torch.bfloat16 and bfloat16() is None:
+        return False
     return (
         tensor.dtype in _CORE_DTYPES
         and tensor.device.type == "cpu"

@@ -7,12 +7,13 @@ vectors and how many iterations; it gets the normalised weights, and the vectors
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from rsspecnorm.torch import ops
 from rsspecnorm.torch.device import Dense, power_step
-from rsspecnorm.torch.path import in_transform
+from rsspecnorm.torch.path import core_serves, in_transform
 from rsspecnorm.torch.scaling import Rule, Scale, accumulator, real, without_autocast
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def normalize(weights: Sequence[Weight], plan: Plan) -> list[Normalized]:
     results: list[Normalized | None] = [None] * len(weights)
     for members in _batches(weights):
         part = [weights[i] for i in members]
-        for i, result in zip(members, _device_batch(part, plan), strict=True):
+        run = _core_batch if _core_takes(part[0]) else _device_batch
+        for i, result in zip(members, run(part, plan), strict=True):
             results[i] = result
     done = [result for result in results if result is not None]
     if plan.n_iter > 0:
@@ -66,13 +68,31 @@ def normalize(weights: Sequence[Weight], plan: Plan) -> list[Normalized]:
     return done
 
 
+def _core_takes(weight: Weight) -> bool:
+    return weight.convolution is None and core_serves(weight.weight, weight.u, weight.v)
+
+
 def _batches(weights: Sequence[Weight]) -> list[list[int]]:
-    """Group the weights that one stack can hold."""
-    groups = defaultdict(list)
-    for i, (weight, u, _, dim, convolution) in enumerate(weights):
-        lone = i if convolution else None
-        groups[weight.shape, weight.dtype, weight.device, u.dtype, dim, lone].append(i)
+    """Group the weights that one call can serve: all that the core takes, else by shape."""
+    groups: defaultdict[Any, list[int]] = defaultdict(list)
+    for i, each in enumerate(weights):
+        weight, u, _, dim, convolution = each
+        if _core_takes(each):
+            groups[None].append(i)
+        else:
+            lone = i if convolution else None
+            groups[weight.shape, weight.dtype, weight.device, u.dtype, dim, lone].append(i)
     return list(groups.values())
+
+
+def _core_batch(weights: Sequence[Weight], plan: Plan) -> list[Normalized]:
+    """Normalise CPU weights of any shapes in one call of the core."""
+    tensors, us, vs, dims, _ = (list(column) for column in zip(*weights, strict=True))
+    results = ops.normalize(tensors, us, vs, dims, plan.n_iter, plan.order, *plan.rule)
+    count = len(weights)
+    outs, *rest = (results[i * count : (i + 1) * count] for i in range(4))
+    detached = ([x.detach() for x in column] for column in rest)
+    return [Normalized(*row) for row in zip(outs, *detached, strict=True)]
 
 
 def _device_batch(weights: Sequence[Weight], plan: Plan) -> list[Normalized]:

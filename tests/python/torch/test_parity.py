@@ -35,7 +35,8 @@ class Training:
 
     def __init__(self, wrap, dtype):
         torch.manual_seed(0)
-        self.critic = Critic(wrap).to(dtype)
+        # In the final dtype from the start: the initial iterations round in it.
+        self.critic = Critic(lambda layer: wrap(layer.to(dtype)))
         self.generator = nn.Sequential(nn.Linear(5, 64), nn.Tanh()).to(dtype)
         self.steps = [
             torch.optim.SGD(m.parameters(), lr=0.05) for m in (self.critic, self.generator)
