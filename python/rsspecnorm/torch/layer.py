@@ -40,15 +40,15 @@ class Layer:
     def __call__(self, weight: Tensor, u: Tensor, v: Tensor, *, training: bool) -> Tensor:
         """Return the normalised weight; in training the vectors move."""
         if recompute.in_recomputation():
-            u, v = recompute.recall(self) or (u, v)
-            return self.take(weight, u, v, 0)
+            used = recompute.recall(self)
+            return self.take(weight, *((u, v) if used is None else used[:2]), 0)
         n_iter = self.pending + (self.options.n_power_iterations if training else 0)
         self.pending = 0
         return self.take(weight, u, v, n_iter)
 
     def take(self, weight: Tensor, u: Tensor, v: Tensor, n_iter: int) -> Tensor:
         """Take `n_iter` iterations, whatever the mode, and divide."""
-        revive = n_iter == 0 and not self._trusts(u, v)
+        revive = n_iter == 0 and not self.trusts(u, v)
         plan = Plan(self.options.order, self.options.rule, n_iter, revive)
         result = normalize([Weight(weight, u, v, self.dim, self.convolution)], plan)[0]
         self.sigma = result.sigma
@@ -68,7 +68,7 @@ class Layer:
         """Remember the vectors as they are now as alive."""
         self.trusted = _versions(u, v)
 
-    def _trusts(self, u: Tensor, v: Tensor) -> bool:
+    def trusts(self, u: Tensor, v: Tensor) -> bool:
         """Whether nobody has written to the vectors since; without a look at their values."""
         return torch.compiler.is_compiling() or self.trusted == _versions(u, v)
 

@@ -13,7 +13,7 @@ from rsspecnorm.torch.layer import Layer, keep_wide
 from rsspecnorm.torch.layout import checked_dim, default_dim
 from rsspecnorm.torch.operator_norm import convolution_of
 from rsspecnorm.torch.options import Options, checked_options, start_vectors
-from rsspecnorm.torch.scaling import accumulator, divisor
+from rsspecnorm.torch.scaling import accumulator, divisor, real
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -209,7 +209,7 @@ class SpectralNorm(nn.Module):
     def _of_vector(self, weight: Tensor) -> Tensor:
         """The norm of a vector needs no iteration; no norm is below eps."""
         wide = accumulator(weight.dtype)
-        sigma = lengths(weight.to(wide)).to(wide.to_real()).clamp(min=self.eps)
+        sigma = lengths(weight.to(wide)).to(real(wide)).clamp(min=self.eps)
         self.layer.sigma = sigma.detach()
         rule = self.layer.options.rule
         used = sigma.detach() if rule.detach_sigma else sigma

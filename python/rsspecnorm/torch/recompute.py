@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -25,15 +25,23 @@ _NOTES = "_rsspecnorm_notes"
 _CHECKPOINT = torch.utils.checkpoint.__name__
 
 
+class Used(NamedTuple):
+    """What one read of a weight used; `share` is the result itself where a group made it."""
+
+    u: Tensor
+    v: Tensor
+    share: Tensor | None = None
+
+
 class _Notes:
-    """Vectors that one region used, per owner in order of use; and how far a replay has come."""
+    """What one region used, per owner in order of use; and how far a replay has come."""
 
     def __init__(self) -> None:
-        self.used: dict[object, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        self.used: dict[object, list[Used]] = defaultdict(list)
         self.replayed: dict[object, int] = defaultdict(int)
         self.task = -1
 
-    def replay(self, owner: object, task: int) -> tuple[Tensor, Tensor] | None:
+    def replay(self, owner: object, task: int) -> Used | None:
         if task != self.task:  # another backward pass over the same region
             self.task, self.replayed = task, defaultdict(int)
         turn = self.replayed[owner]
@@ -51,21 +59,25 @@ def in_recomputation() -> bool:
     )
 
 
-def recall(owner: object) -> tuple[Tensor, Tensor] | None:
-    """Return the u, v that `owner` used at this point of the region's first forward."""
+def recall(owner: object) -> Used | None:
+    """Return what `owner` used at this point of the region's first forward."""
     region = _region_of_backward()
     notes = getattr(region, _NOTES, None)
     if notes is None:
         return None
-    found: tuple[Tensor, Tensor] | None = notes.replay(
+    found: Used | None = notes.replay(
         owner,
         torch._C._current_graph_task_id(),  # noqa: SLF001
     )
     return found
 
 
-def note(owner: object, u: Tensor, v: Tensor) -> None:
-    """Keep u, v for the second forward, if this is a region's first one."""
+def note(owner: object, u: Tensor, v: Tensor, share: Tensor | None = None) -> None:
+    """Keep what a read used for the second forward, if this is a region's first one.
+
+    A share made outside the region is what the region saved, so the second forward must save it
+    again; except with ``use_reentrant=True``, which differentiates the second forward by itself.
+    """
     if torch.compiler.is_compiling():
         return
     region = _region_of_forward()
@@ -75,7 +87,8 @@ def note(owner: object, u: Tensor, v: Tensor) -> None:
     if notes is None:
         notes = _Notes()
         setattr(region, _NOTES, notes)
-    notes.used[owner].append((u.detach().clone(), v.detach().clone()))
+    kept = share if torch.is_grad_enabled() else None
+    notes.used[owner].append(Used(u.detach().clone(), v.detach().clone(), kept))
 
 
 def _region_of_forward() -> object | None:

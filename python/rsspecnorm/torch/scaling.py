@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+_REAL = {torch.complex64: torch.float32, torch.complex128: torch.float64}
+
+
 class Rule(NamedTuple):
     """What a weight is divided by: sigma/c, or max(1, sigma/c) when `soft`."""
 
@@ -38,7 +41,7 @@ def accumulator(dtype: torch.dtype) -> torch.dtype:
 
 def real(dtype: torch.dtype) -> torch.dtype:
     """Dtype of the modulus of an element."""
-    return dtype.to_real()
+    return _REAL.get(dtype, dtype)  # `dtype.to_real` would break a compiled graph
 
 
 def divisor(sigma: Tensor, rule: Rule) -> Tensor:
