@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 # The core divides by max(norm, eps). Only directions count here, so the floor is out of reach.
 EPS = 1e-300
+# Bytes below which one thread does the work: waking others costs more, while torch's own threads
+# still spin on their cores.
+ALONE = 1 << 20
 _MATRIX_NDIM = 2
 _RULE = "float coefficient, bool soft, bool detach_sigma"
 
@@ -67,6 +70,7 @@ def normalize(
         order=order,  # type: ignore[arg-type]
         coefficient=settings.coefficient,
         soft=settings.soft,
+        num_threads=1 if sum(w.nbytes for w in weights) < ALONE else None,
     ).tolist()
     scalars = [torch.tensor(s, dtype=u.dtype) for s, u in zip(sigmas, new_us, strict=True)]
     for i, sigma in enumerate(sigmas):
