@@ -1,6 +1,6 @@
 """Measures the torch adapter beside torch and prints the record.
 
-    python benches/python/torch_record.py [--quick] [--only NAME ...]
+python benches/python/torch_record.py [--quick] [--only NAME ...]
 """
 
 import argparse

@@ -17,12 +17,17 @@ from harness import Engine
 from rsspecnorm.torch import SpectralNormGroup, SpectralSphere, matrix_norm
 from rsspecnorm.torch.parametrizations import spectral_norm
 
-PLAIN, TORCH, OURS, GROUP = "no normalisation", "torch", "rsspecnorm, per layer", "rsspecnorm, group"
+PLAIN, TORCH, OURS, GROUP = (
+    "no normalisation",
+    "torch",
+    "rsspecnorm, per layer",
+    "rsspecnorm, group",
+)
 SIZES = (64, 128, 256, 512)
 
 
 class Workload(NamedTuple):
-    """Engines that do one work; `baseline` is taken off the time of every other, if there is one."""
+    """Engines that do one work; `baseline`, if any, is taken off the time of every other."""
 
     name: str
     title: str

@@ -64,7 +64,7 @@ class SpectralNormGroup:
     ['0.weight', '2.weight']
     """
 
-    def __init__(  # noqa: PLR0913 - the front ends' own list
+    def __init__(
         self,
         modules_or_model: nn.Module | Iterable[nn.Module] | Mapping[str, nn.Module],
         *,
@@ -91,8 +91,9 @@ class SpectralNormGroup:
             generator=generator,
         )
         self._layers = _chosen(modules_or_model, name)
-        self._members = {key: _registered(m, name, key, self.options)
-                         for key, m in self._layers.items()}
+        self._members = {
+            key: _registered(m, name, key, self.options) for key, m in self._layers.items()
+        }
         self._start()
         self._handles: list[Any] = []
         if isinstance(modules_or_model, nn.Module):
@@ -172,7 +173,9 @@ class SpectralNormGroup:
                 member.layer.trust(*member.vectors())
         return results
 
-    def _share(self, members: list[GroupMember], results: list[Any], *, again: bool = False) -> None:
+    def _share(
+        self, members: list[GroupMember], results: list[Any], *, again: bool = False
+    ) -> None:
         for member, result in zip(members, results, strict=True):
             member.take_share(result.out, result.u, result.v)
             if not again and member.original().requires_grad:
@@ -228,7 +231,7 @@ class GroupMember(SpectralNorm):
     def take_share(self, out: Tensor, u: Tensor, v: Tensor) -> None:
         """Keep a result for the reads to come."""
         self.share, self._used = out, (u, v)
-        self._shared_at = self.original()._version  # noqa: SLF001 - autograd's own counter
+        self._shared_at = self.original()._version
         if out.requires_grad and not torch.compiler.is_compiling():
             out.register_hook(self._use_up)
 
@@ -252,8 +255,10 @@ class GroupMember(SpectralNorm):
         return share
 
     def _fits(self, share: Tensor, weight: Tensor) -> bool:
-        current = self._shared_at == weight._version  # noqa: SLF001
-        return current and (share.requires_grad or not (torch.is_grad_enabled() and weight.requires_grad))
+        current = self._shared_at == weight._version
+        return current and (
+            share.requires_grad or not (torch.is_grad_enabled() and weight.requires_grad)
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         """A share belongs to one forward: no copy takes it along."""
@@ -263,7 +268,7 @@ class GroupMember(SpectralNorm):
 def apply_spectral_norm(
     model: nn.Module,
     predicate: Callable[[str, nn.Module], bool] | None = None,
-    **options: Any,  # noqa: ANN401 - those of the group
+    **options: Any,
 ) -> SpectralNormGroup:
     """Normalise the layers of a model that a predicate chooses.
 
@@ -298,7 +303,7 @@ def apply_spectral_norm(
         if predicate is None or predicate(key, module)
     }
     group = SpectralNormGroup(chosen, **options)
-    group._follow(model)  # noqa: SLF001 - of this file
+    group._follow(model)
     return group
 
 
@@ -310,7 +315,8 @@ def _chosen(
         found = {
             key: module
             for key, module in given.named_modules()
-            if isinstance(module, LAYERS) and not parametrize.is_parametrized(module, name)
+            if isinstance(module, LAYERS)
+            and not parametrize.is_parametrized(module, name)
             and isinstance(module._parameters.get(name), Tensor)
         }
     elif isinstance(given, Mapping):
@@ -330,5 +336,5 @@ def _registered(module: nn.Module, name: str, key: str, options: Options) -> Gro
         raise ValueError(message)
     member = GroupMember(module, name, key, options)
     parametrize.register_parametrization(module, name, member)
-    member._home.append(module.parametrizations[name])  # type: ignore[index]  # noqa: SLF001
+    member._home.append(module.parametrizations[name])  # type: ignore[index]
     return member

@@ -170,12 +170,12 @@ class SpectralNormHook(SpectralNorm):
         super().__init__(name, layer.options.n_power_iterations, layer.dim, layer.options.eps)
         self.layer = layer
 
-    def __call__(self, module: nn.Module, inputs: Any) -> None:  # noqa: ANN401, ARG002 - torch's signature
+    def __call__(self, module: nn.Module, inputs: Any) -> None:  # noqa: ARG002 - torch's signature
         """Set the weight that the forward reads."""
         weight = self.layer(*self.tensors(module), training=module.training)
         setattr(module, self.name, weight)
 
-    def compute_weight(self, module: nn.Module, do_power_iteration: bool) -> Tensor:  # noqa: FBT001
+    def compute_weight(self, module: nn.Module, do_power_iteration: bool) -> Tensor:
         """Return the normalised weight; torch's name for it."""
         n_iter = self.n_power_iterations if do_power_iteration else 0
         return self.layer.take(*self.tensors(module), n_iter)
@@ -261,7 +261,7 @@ class _LoadedHook:
     def __init__(self, fn: SpectralNormHook) -> None:
         self.fn = fn
 
-    def __call__(self, module: nn.Module, incompatible_keys: Any) -> None:  # noqa: ANN401, ARG002
+    def __call__(self, module: nn.Module, incompatible_keys: Any) -> None:  # noqa: ARG002
         _, u, v = self.fn.tensors(module)
         self.fn.layer.loaded(u, v)
 
@@ -284,7 +284,7 @@ def _checked_weight(module: nn.Module, name: str) -> nn.Parameter:
             "The module passed to `SpectralNorm` can't have uninitialized parameters. "
             "Make sure to run the dummy forward before applying spectral normalization"
         )
-        raise ValueError(message)  # noqa: TRY004 - torch's
+        raise ValueError(message)
     return weight
 
 
@@ -296,7 +296,7 @@ def _vectors_of(module: nn.Module) -> dict[str, Tensor]:
 def _apply_keeping_vectors(
     module: nn.Module,
     fn: Callable[[Tensor], Tensor],
-    recurse: bool = True,  # noqa: FBT001, FBT002
+    recurse: bool = True,
 ) -> nn.Module:
     """`Module._apply` that leaves the vectors in float32 under `module.half()`."""
     before = _vectors_of(module)
@@ -307,7 +307,7 @@ def _apply_keeping_vectors(
     return module
 
 
-def _deepcopy(module: nn.Module, memo: dict[int, Any]) -> Any:  # noqa: ANN401
+def _deepcopy(module: nn.Module, memo: dict[int, Any]) -> Any:
     """Copy a module whose weight is the result of a computation, which autograd cannot copy."""
     own = {hook.name: module.__dict__[hook.name] for hook in _hooks_of(module, SpectralNormHook)}
     plain = {name: tensor.detach() for name, tensor in own.items()}

@@ -96,9 +96,9 @@ def keep_wide(buffers: dict[str, Tensor | None], before: dict[str, Tensor]) -> t
     return chosen
 
 
-def _versions(*tensors: Any) -> tuple[int, int] | None:  # noqa: ANN401
+def _versions(*tensors: Any) -> tuple[int, int] | None:
     try:
-        first, second = (x._version for x in tensors)  # noqa: SLF001 - autograd's own counter
+        first, second = (x._version for x in tensors)
     except RuntimeError:  # inference tensors have none
         return None
     return first, second

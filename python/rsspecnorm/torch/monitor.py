@@ -87,7 +87,9 @@ class Monitor:
         row = {f"{name}/sigma": sigma}
         row[f"{name}/stable_rank"] = (frobenius / sigma) ** 2 if sigma else 0.0
         if name in self._before:
-            row[f"{name}/update_sigma"] = float(matrix_norm(weight - self._before[name], rtol=_RTOL))
+            row[f"{name}/update_sigma"] = float(
+                matrix_norm(weight - self._before[name], rtol=_RTOL)
+            )
         return row
 
     def _watched(self) -> dict[str, Tensor]:

@@ -81,14 +81,14 @@ class _Norm(Function):
     """tensor -> sigma, differentiated by u v^H."""
 
     @staticmethod
-    def forward(ctx: Any, tensor: Tensor, rtol: float | None) -> Tensor:  # noqa: ANN401
+    def forward(ctx: Any, tensor: Tensor, rtol: float | None) -> Tensor:
         """Find the leading triplet."""
         sigma, u, v = triplet(tensor.detach(), rtol)
         ctx.save_for_backward(tensor, sigma, u, v)
         return sigma
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
+    def backward(ctx: Any, *grads: Any) -> Any:
         """Return g u v^H; through torch's decomposition where it is to be differentiated."""
         (grad,) = grads
         tensor, sigma, u, v = ctx.saved_tensors
@@ -144,9 +144,7 @@ def _leading(batch: Tensor, rtol: float) -> tuple[Tensor, Tensor, Tensor]:
     return s[:, 0], u[:, :, 0], vh[:, 0].conj()
 
 
-def _lanczos(
-    operator: Dense, v: Tensor, rtol: float
-) -> tuple[Tensor, Tensor, Tensor] | None:
+def _lanczos(operator: Dense, v: Tensor, rtol: float) -> tuple[Tensor, Tensor, Tensor] | None:
     """Golub-Kahan-Lanczos with full reorthogonalisation; None where it does not converge.
 
     A V = U B with B bidiagonal; sigma is the norm of B. The residual of the leading triplet is the

@@ -58,7 +58,7 @@ def convolution_of(
     return _convolution(module, input_shape)
 
 
-def _convolution(module: Any, input_shape: tuple[int, ...] | None) -> Convolution:  # noqa: ANN401 - any convolution
+def _convolution(module: Any, input_shape: tuple[int, ...] | None) -> Convolution:
     ndim = len(module.kernel_size)
     if input_shape is None or len(input_shape) != ndim + 1 or input_shape[0] != module.in_channels:
         message = (
@@ -66,7 +66,7 @@ def _convolution(module: Any, input_shape: tuple[int, ...] | None) -> Convolutio
             f"got {input_shape}"
         )
         raise ValueError(message)
-    border = module.padding_mode, tuple(module._reversed_padding_repeated_twice)  # noqa: SLF001 - also of padding="same"
+    border = module.padding_mode, tuple(module._reversed_padding_repeated_twice)
     return Convolution(
         input_shape=tuple(input_shape),
         stride=module.stride,

@@ -54,7 +54,7 @@ def normalize(
     dims: list[int],
     n_iter: int,
     order: str,
-    *rule: Any,  # noqa: ANN401
+    *rule: Any,
 ) -> list[Tensor]:
     """Return the normalised weights, then every sigma, then every u, then every v."""
     settings = Rule(*rule)
@@ -147,7 +147,7 @@ def _(
     weights: list[Tensor],
     us: list[Tensor],
     vs: list[Tensor],
-    *_: Any,  # noqa: ANN401
+    *_: Any,
 ) -> list[Tensor]:
     wide = [accumulator(weight.dtype) for weight in weights]
     return [
@@ -158,13 +158,13 @@ def _(
     ]
 
 
-def _setup_context(ctx: Any, inputs: Any, output: list[Tensor]) -> None:  # noqa: ANN401
+def _setup_context(ctx: Any, inputs: Any, output: list[Tensor]) -> None:
     ctx.dims, ctx.rule = inputs[3], Rule(*inputs[6:])
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(*output)
 
 
-def _backward(ctx: Any, grads: list[Tensor | None]) -> Any:  # noqa: ANN401
+def _backward(ctx: Any, grads: list[Tensor | None]) -> Any:
     count = len(ctx.dims)
     saved = ctx.saved_tensors
     outs, sigmas, us, vs = (saved[i * count : (i + 1) * count] for i in range(4))
@@ -221,7 +221,7 @@ def normalize_backward(
     us: list[Tensor],
     vs: list[Tensor],
     dims: list[int],
-    *rule: Any,  # noqa: ANN401
+    *rule: Any,
 ) -> list[Tensor]:
     """Return the gradients of the weights: a pass for <G, Y>, and one for s G - a <G, Y> u v'."""
     rows = zip(grads, outs, sigmas, us, vs, dims, strict=True)
@@ -239,5 +239,5 @@ def _gradient(row: tuple[Any, ...], rule: Rule) -> Tensor:
 
 
 @normalize_backward.register_fake
-def _(grads: list[Tensor], *_: Any) -> list[Tensor]:  # noqa: ANN401
+def _(grads: list[Tensor], *_: Any) -> list[Tensor]:
     return [torch.empty_like(grad) for grad in grads]

@@ -27,7 +27,7 @@ class Options(NamedTuple):
     generator: Seed = None
 
 
-def checked_options(  # noqa: PLR0913 - the face's own list
+def checked_options(
     n_power_iterations: int,
     eps: float,
     *,
@@ -59,9 +59,7 @@ def checked_options(  # noqa: PLR0913 - the face's own list
         message = f'init must be "random" or "deterministic", got {init!r}'
         raise ValueError(message)
     rule = Rule(float(coefficient), bool(soft), bool(detach_sigma))
-    return Options(
-        n_power_iterations, float(eps), order, rule, init, init_iterations, generator
-    )
+    return Options(n_power_iterations, float(eps), order, rule, init, init_iterations, generator)
 
 
 def start_vectors(

@@ -64,7 +64,7 @@ def core_serves(*tensors: Tensor) -> bool:
 
 def in_transform() -> bool:
     """Whether a transform of `torch.func` (grad, vmap, ...) is at work."""
-    return torch._C._functorch.peek_interpreter_stack() is not None  # noqa: SLF001 - no public name
+    return torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def _exporting() -> bool:

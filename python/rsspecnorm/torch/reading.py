@@ -71,7 +71,7 @@ def module_sigma(module: nn.Module, name: str = "weight") -> Tensor:
     >>> from rsspecnorm.torch import module_sigma
     >>> from rsspecnorm.torch.parametrizations import spectral_norm
     >>> layer = torch.nn.Linear(2, 2)
-    >>> _ = torch.nn.init.eye_(layer.weight).mul_(3.0) if False else layer.weight.data.fill_(1.5)
+    >>> _ = layer.weight.data.fill_(1.5)
     >>> float(module_sigma(spectral_norm(layer)))
     3.0
     """
@@ -110,8 +110,10 @@ def fold(model: nn.Module) -> nn.Module:
     """
     for module in list(model.modules()):
         for found in list(normalized_weights(module)):
-            if any(isinstance(h, SpectralNormHook) and h.name == found.name
-                   for h in module._forward_pre_hooks.values()):
+            if any(
+                isinstance(h, SpectralNormHook) and h.name == found.name
+                for h in module._forward_pre_hooks.values()
+            ):
                 remove_spectral_norm(module, found.name)
             elif parametrize.is_parametrized(module, found.name):
                 _fold_parametrization(module, found.name)

@@ -1,8 +1,8 @@
 """Activation checkpointing: the second forward of a region sees the vectors of the first one.
 
 `torch.utils.checkpoint` runs a region's forward again during the backward pass. A normalised weight
-must then neither iterate once more nor read vectors that later forwards have moved on. What a region
-used is noted on the object that torch keeps for the region, so it lives as long as the region does.
+must then neither iterate once more nor read vectors that later forwards have moved on. What a
+region used is noted on the object that torch keeps for it, and lives as long as that.
 
 torch has no public name for that object; where it cannot be found, nothing is noted, and the second
 forward reads the vectors as they are, without an iteration.
@@ -54,7 +54,7 @@ def in_recomputation() -> bool:
     """Whether a backward pass is running: a forward now is a region's second one."""
     return (
         not torch.compiler.is_compiling()
-        and torch._C._current_graph_task_id() != -1  # noqa: SLF001 - as torch.utils.checkpoint asks
+        and torch._C._current_graph_task_id() != -1
         and torch.is_grad_enabled()
     )
 
@@ -67,7 +67,7 @@ def recall(owner: object) -> Used | None:
         return None
     found: Used | None = notes.replay(
         owner,
-        torch._C._current_graph_task_id(),  # noqa: SLF001
+        torch._C._current_graph_task_id(),
     )
     return found
 
@@ -95,7 +95,7 @@ def _region_of_forward() -> object | None:
     """Return the region that is running for the first time, if any."""
     if not torch.is_grad_enabled():
         return _local_of("forward", "ctx")  # use_reentrant=True runs without grad
-    hooks = torch._C._autograd._top_saved_tensors_default_hooks(False)  # noqa: SLF001, FBT003
+    hooks = torch._C._autograd._top_saved_tensors_default_hooks(False)
     if hooks is None:
         return None
     pack = hooks[0]
@@ -121,7 +121,7 @@ def _local_of(function: str, name: str) -> object | None:
 
 
 def _stack() -> Iterator[Any]:
-    frame = sys._getframe(1)  # noqa: SLF001 - what `inspect` uses
+    frame = sys._getframe(1)
     while frame is not None:
         yield frame
         frame = frame.f_back

@@ -111,7 +111,7 @@ class Scale(Function):
         return divide(weight, sigma, rule), sigma.clone()
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:  # noqa: ANN401 - torch's own
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         """Save the results, the vectors and sigma; never the weight."""
         _, left, right, _, rule = inputs
         ctx.rule = rule
@@ -119,7 +119,7 @@ class Scale(Function):
         ctx.save_for_backward(*output, left, right)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
+    def backward(ctx: Any, *grads: Any) -> Any:
         """Apply the formula at the head of this module."""
         grad, grad_sigma = grads
         out, sigma, left, right = ctx.saved_tensors

@@ -87,7 +87,9 @@ class SpectralSphere:
         self.radii = [_radius(p, d, radius) for p, d in zip(self.params, self.dims, strict=True)]
         self.sigma: list[Tensor] = []
         self._fresh = True
-        starts = [_start(p, d, i) for i, (p, d) in enumerate(zip(self.params, self.dims, strict=True))]
+        starts = [
+            _start(p, d, i) for i, (p, d) in enumerate(zip(self.params, self.dims, strict=True))
+        ]
         self.u, self.v = [u for u, _ in starts], [v for _, v in starts]
         self._handle = None if optimizer is None else optimizer.register_step_post_hook(self._after)
 
@@ -137,9 +139,9 @@ class SpectralSphere:
         radii = torch.tensor([self.radii[i] for i in members], dtype=step.sigma.dtype)
         factor = radii.to(batch.device) / torch.where(step.sigma == 0, 1.0, step.sigma)
         scaled = (batch * over(factor, batch)).to(batch.dtype)
-        torch._foreach_copy_(weights, list(scaled.unbind()))  # noqa: SLF001 - what optimizers use
-        torch._foreach_copy_([self.u[i] for i in members], list(step.stored_u.unbind()))  # noqa: SLF001
-        torch._foreach_copy_([self.v[i] for i in members], list(step.stored_v.unbind()))  # noqa: SLF001
+        torch._foreach_copy_(weights, list(scaled.unbind()))
+        torch._foreach_copy_([self.u[i] for i in members], list(step.stored_u.unbind()))
+        torch._foreach_copy_([self.v[i] for i in members], list(step.stored_v.unbind()))
         return list(step.sigma.unbind())
 
     def state_dict(self) -> dict[str, Any]:
@@ -171,7 +173,7 @@ def _radius(weight: Tensor, dim: int, radius: float | str) -> float:
 
 
 def _start(weight: Tensor, dim: int, index: int) -> tuple[Tensor, Tensor]:
-    """Draw vectors that depend on the shape and the place in the list alone: the same on all ranks."""
+    """Draw vectors by the shape and the place in the list alone: the same on all ranks."""
     generator = torch.Generator().manual_seed(index)
     shape = matrix_shape(weight, dim)
     wide = accumulator(weight.dtype)

@@ -132,12 +132,12 @@ def _store(buffers: list[Tensor], values: list[Tensor]) -> None:
         for buffer, value in zip(buffers, values, strict=True):
             buffer.copy_(value)
     else:
-        torch._foreach_copy_(buffers, values)  # noqa: SLF001 - what torch's optimizers use
+        torch._foreach_copy_(buffers, values)
 
 
 def _store_in_transform(buffer: Tensor, value: Tensor) -> None:
     # `vmap` has no rule for `out=`, and `grad` allows a captured tensor to be written no other way.
-    if torch._C._functorch.is_batchedtensor(buffer):  # noqa: SLF001
+    if torch._C._functorch.is_batchedtensor(buffer):
         buffer.copy_(value)
     else:
         torch.mul(value.to(buffer.dtype), 1, out=buffer)

@@ -18,7 +18,7 @@ def as_array(tensor: Tensor) -> NDArray[Any]:
     tensor = tensor.detach()
     if tensor.dtype != torch.bfloat16:
         return tensor.numpy()
-    return tensor.view(torch.int16).numpy().view(bfloat16())
+    return tensor.view(torch.int16).numpy().view(bfloat16() or "u2")
 
 
 @cache

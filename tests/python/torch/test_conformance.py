@@ -239,9 +239,7 @@ def test_hook_loads_a_dict_without_version(activations):  # 24, 27
         wrapped(x)
     old = copy.deepcopy(module.state_dict())
     # Before version 1 the dict held the normalised weight and no v.
-    old["weight"] = old["weight_orig"] / (
-        old["weight_u"] @ old["weight_orig"] @ old["weight_v"]
-    )
+    old["weight"] = old["weight_orig"] / (old["weight_u"] @ old["weight_orig"] @ old["weight_v"])
     del old["weight_v"]
     del old._metadata[""]["spectral_norm"]
     expected = outputs(wrapped, x)

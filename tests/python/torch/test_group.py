@@ -164,7 +164,7 @@ def test_removal_restores_plain_weights(normalized):
 def test_predicate_chooses_and_stacks_are_left_alone():
     model = Net()
     spectral_norm(model.same)
-    group = apply_spectral_norm(model, lambda name, layer: isinstance(layer, nn.Linear))
+    group = apply_spectral_norm(model, lambda _, layer: isinstance(layer, nn.Linear))
     model(images().float())
     assert set(group.sigma) == {"head.weight", "also.weight"}
     assert len(model.same.parametrizations.weight) == 1

@@ -227,7 +227,9 @@ def run_checkpointed(module, xs, reentrant, separately):
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
 def test_checkpointing_gives_the_plain_gradient(front, reentrant, separately, count):
-    module = nn.Sequential(front.apply(nn.Linear(6, 8).double()), nn.Tanh(), nn.Linear(8, 2).double())
+    module = nn.Sequential(
+        front.apply(nn.Linear(6, 8).double()), nn.Tanh(), nn.Linear(8, 2).double()
+    )
     plain = copy.deepcopy(module)
     xs = [torch.randn(3, 6, dtype=torch.float64, requires_grad=True) for _ in range(count)]
     run_checkpointed(module, xs, reentrant, separately)

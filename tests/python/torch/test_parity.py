@@ -86,9 +86,7 @@ def test_fifty_steps_of_a_gan_equal_those_of_torch(front, dtype):
         mine, reference = ours.step(), theirs.step()
         where = f"step {step}"
         assert_close(mine, reference, slack * TOLERANCE[dtype], where)
-        assert_close(
-            ours.critic.state_dict(), theirs.critic.state_dict(), TOLERANCE[dtype], where
-        )
+        assert_close(ours.critic.state_dict(), theirs.critic.state_dict(), TOLERANCE[dtype], where)
 
 
 @pytest.mark.parametrize("layer", ["linear", "conv", "conv-transposed", "embedding"])
@@ -103,5 +101,3 @@ def test_second_derivative_equals_that_of_torch(front, layer):
         results.append((grad.detach(), second))
     for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-10)
-
-

@@ -105,10 +105,7 @@ def net(apply=lambda layer: layer):
 @pytest.mark.parametrize("to", FRONTS)
 @pytest.mark.parametrize("source", [*FRONTS, "old", "torch"])
 def test_conversion_keeps_the_output(source, to):
-    if source == "torch":
-        model = net(HOOK.reference)
-    else:
-        model = net(FRONTS.get(source, HOOK).apply)
+    model = net(HOOK.reference if source == "torch" else FRONTS.get(source, HOOK).apply)
     x = torch.randn(3, 5, dtype=torch.float64)
     for _ in range(3):
         model(x)

@@ -81,9 +81,9 @@ def test_functional_gradient_equals_autograd(front, training):
     x = sample_input(module)
     twin = copy.deepcopy(module)
     parameters = {name: p.detach() for name, p in module.named_parameters()}
-    grads = torch.func.grad(
-        lambda p: torch.func.functional_call(module, p, (x,)).square().sum()
-    )(parameters)
+    grads = torch.func.grad(lambda p: torch.func.functional_call(module, p, (x,)).square().sum())(
+        parameters
+    )
     twin(x).square().sum().backward()
     for name, p in twin.named_parameters():
         torch.testing.assert_close(grads[name], p.grad)
