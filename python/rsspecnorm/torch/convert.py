@@ -145,7 +145,8 @@ def _parametrized(state: Mapping[str, Tensor], key: str) -> _Entry | None:
         message = f"{key} must carry one spectral norm and nothing else, got {', '.join(keys)}"
         raise ValueError(message)
     ordered = key, stem + "0._u", stem + "0._v"
-    return _Entry(match["prefix"], match["name"], *(state[k] for k in ordered), ordered)
+    weight, u, v = (state[k] for k in ordered)
+    return _Entry(match["prefix"], match["name"], weight, u, v, ordered)
 
 
 def _hooked(state: Mapping[str, Tensor], key: str) -> _Entry | None:

@@ -187,11 +187,11 @@ def _guarded(
     stuck = finite & (peak > 0) & (sigma == 0)
     healthy = finite & (sigma > 0) & sigma.isfinite()
     sigma = torch.where(finite & ~stuck, sigma, peak)
-    used = [torch.where(stuck[..., None], 0.0, x) for x in new]
+    u, v = (torch.where(stuck[..., None], 0.0, x) for x in new)
     if not update:
-        return Step(sigma, *used, *old)
-    stored = [
+        return Step(sigma, u, v, *old)
+    stored_u, stored_v = (
         torch.where(healthy[..., None], x, torch.where(stuck[..., None], seed_like(x), before))
         for x, before in zip(new, old, strict=True)
-    ]
-    return Step(sigma, *used, *stored)
+    )
+    return Step(sigma, u, v, stored_u, stored_v)

@@ -336,5 +336,5 @@ def _registered(module: nn.Module, name: str, key: str, options: Options) -> Gro
         raise ValueError(message)
     member = GroupMember(module, name, key, options)
     parametrize.register_parametrization(module, name, member)
-    member._home.append(module.parametrizations[name])  # type: ignore[index]
+    member._home.append(module.parametrizations[name])
     return member

@@ -318,7 +318,8 @@ def _deepcopy(module: nn.Module, memo: dict[int, Any]) -> Any:
             return custom(module, memo)
         finally:
             module.__dict__.update(own)
-    replica = type(module).__new__(type(module))
+    kind: Any = type(module)
+    replica = kind.__new__(kind)
     memo[id(module)] = replica
     replica.__dict__ = deepcopy({**module.__dict__, **plain}, memo)
     return replica

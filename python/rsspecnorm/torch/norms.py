@@ -11,7 +11,7 @@ import rsspecnorm
 from rsspecnorm.torch.device import Dense, largest_entry, lengths, seed_like
 from rsspecnorm.torch.path import core_serves, in_transform
 from rsspecnorm.torch.scaling import accumulator, over, real
-from rsspecnorm.torch.views import as_array
+from rsspecnorm.torch.views import as_read
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -106,7 +106,7 @@ def triplet(tensor: Tensor, rtol: float | None = None) -> tuple[Tensor, Tensor, 
 
 
 def _by_core(tensor: Tensor, rtol: float | None) -> tuple[Tensor, Tensor, Tensor]:
-    top = rsspecnorm.leading_triplet(as_array(tensor), rtol=rtol)
+    top = rsspecnorm.leading_triplet(as_read(tensor), rtol=rtol)
     wide = accumulator(tensor.dtype)
     sigma, u, v = (torch.as_tensor(x).to(wide) for x in (top.sigma, top.u, top.v))
     return sigma, u, v
@@ -131,7 +131,7 @@ def _by_torch(tensor: Tensor, rtol: float | None) -> tuple[Tensor, Tensor, Tenso
     sigma = torch.where(good, sigma * peak, peak)
     lost = torch.where(peak.isfinite(), 0.0, torch.nan)[:, None]
     parts = (x.reshape((*shape, *x.shape[1:])) for x in (sigma, u + lost, v + lost))
-    return tuple(parts)  # type: ignore[return-value]
+    return tuple(parts)
 
 
 def _leading(batch: Tensor, rtol: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -152,7 +152,8 @@ def _lanczos(operator: Dense, v: Tensor, rtol: float) -> tuple[Tensor, Tensor, T
     """
     noise = torch.randn(v.shape, generator=torch.Generator().manual_seed(0), dtype=real(v.dtype))
     v = v + (noise / v.shape[-1] ** 0.5).to(v.device, v.dtype)
-    vs, us = [v / lengths(v)[:, None].to(v.dtype)], []
+    vs = [v / lengths(v)[:, None].to(v.dtype)]
+    us: list[Tensor] = []
     alphas: list[Tensor] = []
     betas: list[Tensor] = []
     for step in range(1, min(_MOST, *operator.matrices.shape[-2:]) + 1):

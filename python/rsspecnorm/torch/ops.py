@@ -25,7 +25,7 @@ from rsspecnorm.torch.scaling import (
     weight_gradient,
     without_autocast,
 )
-from rsspecnorm.torch.views import as_array
+from rsspecnorm.torch.views import as_array, as_read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,7 @@ def normalize(
     new_us, new_vs = _copies(us, weights), _copies(vs, weights)
     outs, targets = _targets(weights, dims)
     sigmas = normalize_arrays(
-        [as_array(source) for source, _ in targets],
+        [as_read(a) if a is not b else as_array(a) for a, b in targets],
         [as_array(u) for u in new_us],
         [as_array(v) for v in new_vs],
         [as_array(target) for _, target in targets],
@@ -169,7 +169,9 @@ def _backward(ctx: Any, grads: list[Tensor | None]) -> Any:
     saved = ctx.saved_tensors
     outs, sigmas, us, vs = (saved[i * count : (i + 1) * count] for i in range(4))
     used = [i for i in range(count) if grads[i] is not None]
-    columns = [[column[i] for i in used] for column in (grads, outs, sigmas, us, vs)]
+    columns: list[list[Any]] = [
+        [column[i] for i in used] for column in (grads, outs, sigmas, us, vs)
+    ]
     columns[3], columns[4] = ([x.detach() for x in column] for column in columns[3:])
     dims = [ctx.dims[i] for i in used]
     results: list[Tensor | None] = [None] * count

@@ -36,7 +36,7 @@ def normalized_weights(module: nn.Module) -> Iterator[Found]:
             weight, u, v = hook.tensors(module)
             yield Found(module, hook.name, hook.layer, weight, (u, v))
     if parametrize.is_parametrized(module):
-        for name, steps in module.parametrizations.items():  # type: ignore[union-attr, operator]
+        for name, steps in module.parametrizations.items():
             for step in steps:
                 if isinstance(step, SpectralNorm):
                     vectors = step.vectors() if steps.original.ndim > 1 else None
@@ -122,7 +122,7 @@ def fold(model: nn.Module) -> nn.Module:
 
 def _fold_parametrization(module: nn.Module, name: str) -> None:
     """Remove without the iteration that a read in training mode makes."""
-    steps = module.parametrizations[name]  # type: ignore[index]
+    steps = module.parametrizations[name]
     training = steps.training
     steps.eval()
     parametrize.remove_parametrizations(module, name)

@@ -121,7 +121,7 @@ def _local_of(function: str, name: str) -> object | None:
 
 
 def _stack() -> Iterator[Any]:
-    frame = sys._getframe(1)
+    frame: Any = sys._getframe(1)
     while frame is not None:
         yield frame
         frame = frame.f_back

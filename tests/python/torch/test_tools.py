@@ -21,7 +21,7 @@ def test_matrix_norm_equals_torchs(dtype, shape):
     a = a.to(dtype).requires_grad_()
     wide = a.detach().to(torch.complex128 if dtype.is_complex else torch.float64).requires_grad_()
     sigma, expected = matrix_norm(a), torch.linalg.matrix_norm(wide, 2)
-    rtol = 1e-9 if dtype in {torch.float64, torch.complex128} else 1e-6
+    rtol = 1e-9 if dtype in {torch.float64, torch.complex128} else 2e-6
     torch.testing.assert_close(sigma.double(), expected, rtol=rtol, atol=0)
     sigma.sum().backward()
     expected.sum().backward()
@@ -45,7 +45,7 @@ def test_matrix_norm_serves_the_rest_of_a_bad_stack():
     assert sigma[2].isposinf()
     assert sigma[3] == 0
     exact = torch.linalg.matrix_norm(torch.stack([a[0], a[4] * 1e200]), 2)
-    torch.testing.assert_close(sigma[[0, 4]] * torch.tensor([1, 1e200]).double(), exact)
+    torch.testing.assert_close(sigma[[0, 4]] * torch.tensor([1, 1e200], dtype=torch.float64), exact)
     assert matrix_norm(torch.empty(3, 0, 4)).tolist() == [0, 0, 0]
 
 
