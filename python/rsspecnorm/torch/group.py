@@ -1,0 +1,340 @@
+"""All normalised layers of a model in one call per step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from rsspecnorm.torch import recompute
+from rsspecnorm.torch.device import INITIAL_ITERATIONS
+from rsspecnorm.torch.layout import TRANSPOSED, default_dim
+from rsspecnorm.torch.options import Options, checked_options
+from rsspecnorm.torch.parametrizations import SpectralNorm
+from rsspecnorm.torch.steps import Plan, Weight, normalize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rsspecnorm.torch.options import Init, Seed
+
+LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED, nn.Embedding)
+
+
+class SpectralNormGroup:
+    """Spectral normalisation of many layers, computed for all of them by one call.
+
+    Each layer is parametrized as `rsspecnorm.torch.parametrizations.spectral_norm` does it, with
+    the same keys, so checkpoints interchange. The layers of a model are normalised at the start
+    of each forward of the model; in training their vectors then move, once per forward however
+    often a weight is read. Layers given by themselves are normalised by `update`.
+
+    Parameters
+    ----------
+    modules_or_model : torch.nn.Module, iterable of torch.nn.Module, or mapping of str to them
+        A model, whose Linear, Conv, ConvTranspose and Embedding layers are taken; or the layers.
+    name : str, optional
+        Name of the weight of each layer.
+    n_power_iterations, eps, coefficient, soft, detach_sigma, init, init_iterations, generator
+        As in `rsspecnorm.torch.parametrizations.spectral_norm`. A deterministic start depends on
+        the name of the layer too.
+
+    Attributes
+    ----------
+    sigma : dict of str to Tensor
+        The last sigma of each layer.
+
+    Raises
+    ------
+    ValueError
+        If there is no layer, or one has no such parameter, or an option is out of range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from rsspecnorm.torch import SpectralNormGroup
+    >>> model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 1))
+    >>> group = SpectralNormGroup(model)
+    >>> model(torch.ones(2, 8)).shape
+    torch.Size([2, 1])
+    >>> sorted(group.sigma)
+    ['0.weight', '2.weight']
+    """
+
+    def __init__(
+        self,
+        modules_or_model: nn.Module | Iterable[nn.Module] | Mapping[str, nn.Module],
+        *,
+        name: str = "weight",
+        n_power_iterations: int = 1,
+        eps: float = 1e-12,
+        coefficient: float = 1.0,
+        soft: bool = False,
+        detach_sigma: bool = False,
+        init: Init = "random",
+        init_iterations: int | None = None,
+        generator: Seed = None,
+    ) -> None:
+        self._name = name
+        self.options = checked_options(
+            n_power_iterations,
+            eps,
+            order="uv",
+            coefficient=coefficient,
+            soft=soft,
+            detach_sigma=detach_sigma,
+            init=init,
+            init_iterations=INITIAL_ITERATIONS if init_iterations is None else init_iterations,
+            generator=generator,
+        )
+        self._layers = _chosen(modules_or_model, name)
+        self._members = {
+            key: _registered(m, name, key, self.options) for key, m in self._layers.items()
+        }
+        self._start()
+        self._handles: list[Any] = []
+        if isinstance(modules_or_model, nn.Module):
+            self._follow(modules_or_model)
+
+    def _start(self) -> None:
+        """Make the initial iterations of every layer in one call, or put them off."""
+        members = list(self._members.values())
+        if self.options.init == "deterministic":
+            for member in members:
+                member.layer.pending = self.options.init_iterations
+        elif self.options.init_iterations:
+            with torch.no_grad():
+                self._normalize(members, self.options.init_iterations)
+
+    def _follow(self, model: nn.Module) -> None:
+        self._handles = [
+            model.register_forward_pre_hook(self._before),
+            model.register_forward_hook(self._after, always_call=True),
+        ]
+
+    def _before(self, *_: object) -> None:
+        self.update()
+
+    def _after(self, *_: object) -> None:
+        for member in self._members.values():
+            member.share = None
+
+    @property
+    def sigma(self) -> dict[str, Tensor]:
+        """The last sigma of each layer, by the name of its weight; 0-d, detached."""
+        found = {self._key(key): m.layer.sigma for key, m in self._members.items()}
+        return {key: sigma for key, sigma in found.items() if sigma is not None}
+
+    def _key(self, layer: str) -> str:
+        return f"{layer}.{self._name}" if layer else self._name
+
+    def update(self) -> None:
+        """Normalise every layer now; in training its vectors move.
+
+        The layers' weights read the result until it is used up by a backward pass, the weight is
+        written to, or the next `update`.
+        """
+        members = [m for m in self._members.values() if not m.stands_alone()]
+        if recompute.in_recomputation():
+            self._replay(members)
+            return
+        for training in (True, False):
+            some = [m for m in members if m.training is training]
+            pending = max((m.layer.pending for m in some), default=0)
+            for member in some:
+                member.layer.pending = 0
+            if some:
+                k = self.options.n_power_iterations if training else 0
+                results = self._normalize(some, pending + k)
+                self._share(some, results)
+
+    def _replay(self, members: list[GroupMember]) -> None:
+        """Normalise with the vectors of a checkpointed forward that runs again."""
+        used = [recompute.recall(self) for _ in members]
+        vectors = [m.vectors() if x is None else x[:2] for m, x in zip(members, used, strict=True)]
+        self._share(members, self._normalize(members, 0, vectors), again=True)
+
+    def _normalize(
+        self, members: list[GroupMember], n_iter: int, vectors: list[Any] | None = None
+    ) -> list[Any]:
+        taken = [m.vectors() for m in members] if vectors is None else vectors
+        weights = [
+            Weight(m.original(), u, v, m.layer.dim)
+            for m, (u, v) in zip(members, taken, strict=True)
+        ]
+        revive = n_iter == 0 and not all(m.layer.trusts(*m.vectors()) for m in members)
+        results = normalize(weights, Plan("uv", self.options.rule, n_iter, revive))
+        for member, result in zip(members, results, strict=True):
+            member.layer.sigma = result.sigma
+            if n_iter > 0:
+                member.layer.trust(*member.vectors())
+        return results
+
+    def _share(
+        self, members: list[GroupMember], results: list[Any], *, again: bool = False
+    ) -> None:
+        for member, result in zip(members, results, strict=True):
+            member.take_share(result.out, result.u, result.v)
+            if not again and member.original().requires_grad:
+                recompute.note(self, result.u, result.v)
+
+    def remove(self, *, leave_normalized: bool = False) -> None:
+        """Take the normalisation off all layers.
+
+        Parameters
+        ----------
+        leave_normalized : bool, optional
+            Keep the normalised values in the parameters, in place of the raw ones.
+        """
+        for handle in self._handles:
+            handle.remove()
+        for key, module in self._layers.items():
+            self._members[key].share = None
+            if parametrize.is_parametrized(module, self._name):
+                parametrize.remove_parametrizations(
+                    module, self._name, leave_parametrized=leave_normalized
+                )
+        self._handles, self._layers, self._members = [], {}, {}
+
+
+class GroupMember(SpectralNorm):
+    """The parametrization of a layer whose group does the work.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The layer.
+    name, key, options
+        Name of the weight, name of the layer, options of the group.
+    """
+
+    def __init__(self, module: nn.Module, name: str, key: str, options: Options) -> None:
+        weight = getattr(module, name)
+        unstarted = options._replace(init_iterations=0)
+        super().__init__(weight, default_dim(module), f"{key}.{name}", unstarted)
+        self.share: Tensor | None = None
+        self._shared_at = -1
+        self._home: list[Any] = []  # in a list: a module here would become a child
+
+    def original(self) -> Tensor:
+        """Return the raw weight."""
+        weight: Tensor = self._home[0].original
+        return weight
+
+    def stands_alone(self) -> bool:
+        """Whether the weight is in a form (DTensor) that only its own forward sees whole."""
+        return type(self.original()) not in {Tensor, nn.Parameter}
+
+    def take_share(self, out: Tensor, u: Tensor, v: Tensor) -> None:
+        """Keep a result for the reads to come."""
+        self.share, self._used = out, (u, v)
+        self._shared_at = self.original()._version
+        if out.requires_grad and not torch.compiler.is_compiling():
+            out.register_hook(self._use_up)
+
+    def _use_up(self, _: Tensor) -> None:
+        """The graph of a share serves one backward pass."""
+        self.share = None
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the share, or evaluate at the vectors as they are."""
+        u, v = self.vectors()
+        if recompute.in_recomputation():
+            used = recompute.recall(self)
+            if used is not None:
+                return self.layer.take(weight, *used[:2], 0) if used.share is None else used.share
+        share = self.share
+        if share is None or not self._fits(share, weight):
+            training = self.training and bool(self._home) and self.stands_alone()
+            return self.layer(weight, u, v, training=training)
+        if weight.requires_grad:
+            recompute.note(self, *self._used, share=share)
+        return share
+
+    def _fits(self, share: Tensor, weight: Tensor) -> bool:
+        current = self._shared_at == weight._version
+        return current and (
+            share.requires_grad or not (torch.is_grad_enabled() and weight.requires_grad)
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A share belongs to one forward: no copy takes it along."""
+        return {**self.__dict__, "share": None, "_used": None}
+
+
+def apply_spectral_norm(
+    model: nn.Module,
+    predicate: Callable[[str, nn.Module], bool] | None = None,
+    **options: Any,
+) -> SpectralNormGroup:
+    """Normalise the layers of a model that a predicate chooses.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model.
+    predicate : callable, optional
+        ``predicate(name, module) -> bool``, asked for every Linear, Conv, ConvTranspose and
+        Embedding. Default: all of them.
+    **options
+        As in `SpectralNormGroup`.
+
+    Returns
+    -------
+    SpectralNormGroup
+        Its ``remove()`` restores plain weights.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from rsspecnorm.torch import apply_spectral_norm
+    >>> model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.Linear(16, 1))
+    >>> group = apply_spectral_norm(model, lambda name, module: module.out_features > 1)
+    >>> [name for name in model.state_dict() if name.endswith("original")]
+    ['0.parametrizations.weight.original']
+    """
+    name = options.get("name", "weight")
+    chosen = {
+        key: module
+        for key, module in _chosen(model, name).items()
+        if predicate is None or predicate(key, module)
+    }
+    group = SpectralNormGroup(chosen, **options)
+    group._follow(model)
+    return group
+
+
+def _chosen(
+    given: nn.Module | Iterable[nn.Module] | Mapping[str, nn.Module], name: str
+) -> dict[str, nn.Module]:
+    """Return the layers by name."""
+    if isinstance(given, nn.Module):
+        found = {
+            key: module
+            for key, module in given.named_modules()
+            if isinstance(module, LAYERS)
+            and not parametrize.is_parametrized(module, name)
+            and isinstance(module._parameters.get(name), Tensor)
+        }
+    elif isinstance(given, Mapping):
+        found = dict(given)
+    else:
+        found = {str(i): module for i, module in enumerate(given)}
+    if not found:
+        message = "modules_or_model must hold at least one layer, got none"
+        raise ValueError(message)
+    return found
+
+
+def _registered(module: nn.Module, name: str, key: str, options: Options) -> GroupMember:
+    """Register one layer's parametrization."""
+    if not isinstance(getattr(module, name, None), Tensor):
+        message = f"Module '{module}' has no parameter or buffer with name '{name}'"
+        raise ValueError(message)
+    member = GroupMember(module, name, key, options)
+    parametrize.register_parametrization(module, name, member)
+    member._home.append(module.parametrizations[name])
+    return member

@@ -1,0 +1,104 @@
+"""What the two front ends have in common: one weight, its vectors, and when they move."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from rsspecnorm.torch import recompute
+from rsspecnorm.torch.layout import matrix_shape
+from rsspecnorm.torch.scaling import accumulator
+from rsspecnorm.torch.steps import Plan, Weight, normalize
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rsspecnorm.torch.operator_norm import Convolution
+    from rsspecnorm.torch.options import Options
+
+
+class Layer:
+    """The state of one normalised weight beside its buffers; copied and pickled with its module.
+
+    Attributes
+    ----------
+    sigma : Tensor or None
+        The last sigma, 0-d and detached; reading it changes nothing.
+    pending : int
+        Initial iterations that the next forward makes.
+    """
+
+    def __init__(self, options: Options, dim: int, convolution: Convolution | None = None) -> None:
+        self.options = options
+        self.dim = dim
+        self.convolution = convolution
+        self.sigma: Tensor | None = None
+        self.pending = 0
+        self.trusted: tuple[int, int] | None = None
+
+    def __call__(self, weight: Tensor, u: Tensor, v: Tensor, *, training: bool) -> Tensor:
+        """Return the normalised weight; in training the vectors move."""
+        if recompute.in_recomputation():
+            used = recompute.recall(self)
+            return self.take(weight, *((u, v) if used is None else used[:2]), 0)
+        n_iter = self.pending + (self.options.n_power_iterations if training else 0)
+        self.pending = 0
+        return self.take(weight, u, v, n_iter)
+
+    def take(self, weight: Tensor, u: Tensor, v: Tensor, n_iter: int) -> Tensor:
+        """Take `n_iter` iterations, whatever the mode, and divide."""
+        revive = n_iter == 0 and not self.trusts(u, v)
+        plan = Plan(self.options.order, self.options.rule, n_iter, revive)
+        result = normalize([Weight(weight, u, v, self.dim, self.convolution)], plan)[0]
+        self.sigma = result.sigma
+        if n_iter > 0:
+            self.trust(u, v)
+        if weight.requires_grad:
+            recompute.note(self, result.u, result.v)
+        return result.out
+
+    def shape(self, weight: Tensor) -> tuple[int, int]:
+        """Return the lengths of u and v."""
+        if self.convolution is not None:
+            return self.convolution.lengths(weight)
+        return matrix_shape(weight, self.dim)
+
+    def trust(self, u: Tensor, v: Tensor) -> None:
+        """Remember the vectors as they are now as alive."""
+        self.trusted = _versions(u, v)
+
+    def trusts(self, u: Tensor, v: Tensor) -> bool:
+        """Whether nobody has written to the vectors since; without a look at their values."""
+        return torch.compiler.is_compiling() or self.trusted == _versions(u, v)
+
+    def loaded(self, u: Tensor, v: Tensor) -> None:
+        """Look at vectors that a checkpoint brought: dead ones get initial iterations."""
+        self.pending = 0 if alive(u) and alive(v) else max(self.options.init_iterations, 15)
+        self.trust(u, v)
+
+
+def alive(x: Tensor) -> bool:
+    """Whether a vector has a direction; waits for the device, so only where nothing is hot."""
+    if x.is_meta:
+        return True
+    return bool(torch.isfinite(x).all()) and bool((x != 0).any() or x.numel() == 0)
+
+
+def keep_wide(buffers: dict[str, Tensor | None], before: dict[str, Tensor]) -> torch.dtype:
+    """Undo what `module.half()` did to the precision of vectors; return the dtype it chose."""
+    chosen = torch.float32
+    for name, old in before.items():
+        new = buffers[name]
+        chosen = old.dtype if new is None else new.dtype
+        if chosen != accumulator(chosen):
+            buffers[name] = old.to(old.device if new is None else new.device, accumulator(chosen))
+    return chosen
+
+
+def _versions(*tensors: Any) -> tuple[int, int] | None:
+    try:
+        first, second = (x._version for x in tensors)
+    except RuntimeError:  # inference tensors have none
+        return None
+    return first, second

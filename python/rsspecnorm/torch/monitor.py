@@ -1,0 +1,103 @@
+"""Watching the norms of a model while it trains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from rsspecnorm.torch.norms import matrix_norm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor, nn
+
+# Four digits are plenty for a plot.
+_RTOL = 1e-4
+
+
+class Monitor:
+    """Spectral norms of a model's weights, every so many optimizer steps, ready for a logger.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model. Its parameters of two or more axes are watched, as matrices whose rows are the
+        first axis.
+    every : int, optional
+        Steps between reports.
+    predicate : callable, optional
+        ``predicate(name, parameter) -> bool``: which parameters to watch.
+
+    Raises
+    ------
+    ValueError
+        If `every` is not positive.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from rsspecnorm.torch import Monitor
+    >>> model = torch.nn.Linear(4, 3)
+    >>> monitor = Monitor(model, every=2)
+    >>> monitor.step()
+    {}
+    >>> sorted(monitor.step())
+    ['weight/sigma', 'weight/stable_rank', 'weight/update_sigma']
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        every: int = 100,
+        predicate: Callable[[str, nn.Parameter], bool] | None = None,
+    ) -> None:
+        if every <= 0:
+            message = f"every must be positive, got {every}"
+            raise ValueError(message)
+        self.model, self.every, self.predicate = model, every, predicate
+        self.count = 0
+        self._before: dict[str, Tensor] = self._snapshot() if every == 1 else {}
+
+    @torch.no_grad()
+    def step(self) -> dict[str, float]:
+        """Count a step; every `every` steps return the report, else an empty dict.
+
+        Returns
+        -------
+        dict of str to float
+            ``"<parameter>/sigma"``, the largest singular value; ``"<parameter>/stable_rank"``,
+            ``(|W|_F / sigma)**2``; ``"<parameter>/update_sigma"``, the norm of the last step.
+        """
+        self.count += 1
+        report = {}
+        if self.count % self.every == 0:
+            for name, weight in self._watched().items():
+                report.update(self._row(name, weight))
+        if (self.count + 1) % self.every == 0:
+            self._before = self._snapshot()
+        elif report:
+            self._before = {}
+        return report
+
+    def _row(self, name: str, weight: Tensor) -> dict[str, float]:
+        sigma = float(matrix_norm(weight, rtol=_RTOL))
+        frobenius = float(torch.linalg.vector_norm(weight, dtype=torch.float64))
+        row = {f"{name}/sigma": sigma}
+        row[f"{name}/stable_rank"] = (frobenius / sigma) ** 2 if sigma else 0.0
+        if name in self._before:
+            row[f"{name}/update_sigma"] = float(
+                matrix_norm(weight - self._before[name], rtol=_RTOL)
+            )
+        return row
+
+    def _watched(self) -> dict[str, Tensor]:
+        return {
+            name: p.detach().flatten(1)
+            for name, p in self.model.named_parameters()
+            if p.ndim > 1 and (self.predicate is None or self.predicate(name, p))
+        }
+
+    def _snapshot(self) -> dict[str, Tensor]:
+        return {name: weight.clone() for name, weight in self._watched().items()}

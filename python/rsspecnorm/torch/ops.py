@@ -1,0 +1,245 @@
+"""The core as one operator of torch: a list of CPU weights in, normalised weights out.
+
+``rsspecnorm::normalize`` is functional (it returns new vectors and leaves the old ones to the
+caller), so that autograd, `torch.compile` and fake tensors understand it.
+``rsspecnorm::normalize_backward`` is its fused first derivative; a second derivative goes through
+the same formula in plain torch, see `rsspecnorm.torch.scaling`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from rsspecnorm.stepping import normalize_arrays
+from rsspecnorm.torch.device import Dense, power_step
+from rsspecnorm.torch.layout import as_matrices, edges
+from rsspecnorm.torch.scaling import (
+    Rule,
+    accumulator,
+    divide,
+    multipliers,
+    over,
+    weight_gradient,
+    without_autocast,
+)
+from rsspecnorm.torch.views import as_array, as_read
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+# The core divides by max(norm, eps). Only directions count here, so the floor is out of reach.
+EPS = 1e-300
+# Bytes below which one thread does the work: waking others costs more, while torch's own threads
+# still spin on their cores.
+ALONE = 1 << 20
+_MATRIX_NDIM = 2
+_RULE = "float coefficient, bool soft, bool detach_sigma"
+
+
+@torch.library.custom_op(
+    "rsspecnorm::normalize",
+    mutates_args=(),
+    schema=f"(Tensor[] weights, Tensor[] us, Tensor[] vs, int[] dims, int n_iter, str order, "
+    f"{_RULE}) -> Tensor[]",
+)
+def normalize(
+    weights: list[Tensor],
+    us: list[Tensor],
+    vs: list[Tensor],
+    dims: list[int],
+    n_iter: int,
+    order: str,
+    *rule: Any,
+) -> list[Tensor]:
+    """Return the normalised weights, then every sigma, then every u, then every v."""
+    settings = Rule(*rule)
+    new_us, new_vs = _copies(us, weights), _copies(vs, weights)
+    outs, targets = _targets(weights, dims)
+    sigmas = normalize_arrays(
+        [as_read(a) if a is not b else as_array(a) for a, b in targets],
+        [as_array(u) for u in new_us],
+        [as_array(v) for v in new_vs],
+        [as_array(target) for _, target in targets],
+        n_power_iterations=n_iter,
+        eps=EPS,
+        order=order,  # type: ignore[arg-type]
+        coefficient=settings.coefficient,
+        soft=settings.soft,
+        num_threads=1 if sum(w.nbytes for w in weights) < ALONE else None,
+    ).tolist()
+    scalars = [torch.tensor(s, dtype=u.dtype) for s, u in zip(sigmas, new_us, strict=True)]
+    for i, sigma in enumerate(sigmas):
+        if not 0 < sigma < math.inf:
+            state = us[i], vs[i], dims[i]
+            row = _by_torch(weights[i], state, n_iter, order, settings)
+            outs[i], scalars[i], new_us[i], new_vs[i] = row
+        elif targets[i][1].data_ptr() != outs[i].data_ptr():
+            _from_matrix(targets[i][1], outs[i], dims[i])
+    return [*outs, *scalars, *new_us, *new_vs]
+
+
+def _copies(vectors: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:
+    """Copy vectors in the precision that the core keeps them in."""
+    memory = torch.contiguous_format
+    return [
+        x.to(accumulator(w.dtype), copy=True, memory_format=memory)
+        for x, w in zip(vectors, weights, strict=True)
+    ]
+
+
+def _targets(
+    weights: Sequence[Tensor], dims: Sequence[int]
+) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
+    """Return the results to fill, and for each weight a matrix to read and one to write.
+
+    A weight that is no matrix as it lies in memory is copied, and normalised within the copy.
+    """
+    outs = [torch.empty_like(weight) for weight in weights]
+    pairs = []
+    for weight, out, dim in zip(weights, outs, dims, strict=True):
+        if lies_as_matrix(weight, dim):
+            pairs.append((_matrix(weight, dim), _matrix(out, dim)))
+        else:
+            copied = _matrix(weight, dim).clone(memory_format=torch.contiguous_format)
+            pairs.append((copied, copied))
+    return outs, pairs
+
+
+def lies_as_matrix(weight: Tensor, dim: int) -> bool:
+    """Whether the weight is, without a copy, a matrix that the core reads."""
+    if weight.is_contiguous():
+        return dim == 0 or weight.ndim == _MATRIX_NDIM
+    return weight.ndim == _MATRIX_NDIM and weight.t().is_contiguous()
+
+
+def _matrix(weight: Tensor, dim: int) -> Tensor:
+    return as_matrices(weight.detach().unsqueeze(0), dim)[0]
+
+
+def _from_matrix(matrix: Tensor, out: Tensor, dim: int) -> None:
+    """Write a matrix back into the layout of its weight."""
+    moved = out.movedim(dim, 0)
+    moved.copy_(matrix.reshape(moved.shape))
+
+
+def _by_torch(
+    weight: Tensor, state: tuple[Tensor, Tensor, int], n_iter: int, order: str, rule: Rule
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Settle a weight that is zero, not finite or out of reach of its vectors on the other path."""
+    u, v, dim = state
+    wide = accumulator(weight.dtype)
+    batch = weight.detach().unsqueeze(0)
+    vectors = (x.to(wide, copy=True).unsqueeze(0) for x in (u, v))
+    step = power_step(Dense(batch.to(wide), dim), *vectors, n_iter=n_iter, order=order)
+    out = divide(batch, step.sigma, rule)[0]
+    # The caller stores the vectors of an iteration, and differentiates with those of an evaluation.
+    after = (step.stored_u, step.stored_v) if n_iter > 0 else (step.u, step.v)
+    return out, step.sigma[0].clone(), after[0][0].clone(), after[1][0].clone()
+
+
+@normalize.register_fake
+def _(
+    weights: list[Tensor],
+    us: list[Tensor],
+    vs: list[Tensor],
+    *_: Any,
+) -> list[Tensor]:
+    wide = [accumulator(weight.dtype) for weight in weights]
+    return [
+        *(torch.empty_like(weight) for weight in weights),
+        *(weight.new_empty((), dtype=t) for weight, t in zip(weights, wide, strict=True)),
+        *(u.new_empty(u.shape, dtype=t) for u, t in zip(us, wide, strict=True)),
+        *(v.new_empty(v.shape, dtype=t) for v, t in zip(vs, wide, strict=True)),
+    ]
+
+
+def _setup_context(ctx: Any, inputs: Any, output: list[Tensor]) -> None:
+    ctx.dims, ctx.rule = inputs[3], Rule(*inputs[6:])
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(*output)
+
+
+def _backward(ctx: Any, grads: list[Tensor | None]) -> Any:
+    count = len(ctx.dims)
+    saved = ctx.saved_tensors
+    outs, sigmas, us, vs = (saved[i * count : (i + 1) * count] for i in range(4))
+    used = [i for i in range(count) if grads[i] is not None]
+    columns: list[list[Any]] = [
+        [column[i] for i in used] for column in (grads, outs, sigmas, us, vs)
+    ]
+    columns[3], columns[4] = ([x.detach() for x in column] for column in columns[3:])
+    dims = [ctx.dims[i] for i in used]
+    results: list[Tensor | None] = [None] * count
+    if torch.is_grad_enabled():
+        found = [_plain_gradient(*row, rule=ctx.rule) for row in zip(*columns, dims, strict=True)]
+    else:
+        found = normalize_backward(*columns, dims, *ctx.rule) if used else []
+    for i, result in zip(used, found, strict=True):
+        results[i] = result
+    for i, grad in enumerate(grads[count : 2 * count]):
+        if grad is not None:
+            results[i] = _add_sigma(results[i], grad, (us[i], vs[i], ctx.dims[i]), outs[i])
+    return results, [None] * count, [None] * count, *[None] * 6
+
+
+def _plain_gradient(
+    grad: Tensor, out: Tensor, sigma: Tensor, u: Tensor, v: Tensor, dim: int, *, rule: Rule
+) -> Tensor:
+    """Return the gradient of one weight in plain torch, which can be differentiated again."""
+    batch = out.unsqueeze(0)
+    edge = edges(u.unsqueeze(0), v.unsqueeze(0), batch, dim)
+    with without_autocast(out.device.type):
+        return weight_gradient(grad.unsqueeze(0), batch, edge, sigma.reshape(1), rule)[0]
+
+
+def _add_sigma(
+    result: Tensor | None, grad: Tensor, edge: tuple[Tensor, Tensor, int], out: Tensor
+) -> Tensor:
+    """Add what comes back through sigma itself, as it does in a second derivative."""
+    u, v, dim = edge
+    left, right = edges(u.detach().unsqueeze(0), v.detach().unsqueeze(0), out.unsqueeze(0), dim)
+    through = (left * over(grad, left) * right)[0].to(out.dtype)
+    return through if result is None else result + through
+
+
+normalize.register_autograd(_backward, setup_context=_setup_context)
+
+
+@torch.library.custom_op(
+    "rsspecnorm::normalize_backward",
+    mutates_args=(),
+    schema="(Tensor[] grads, Tensor[] outs, Tensor[] sigmas, Tensor[] us, Tensor[] vs, "
+    f"int[] dims, {_RULE}) -> Tensor[]",
+)
+def normalize_backward(
+    grads: list[Tensor],
+    outs: list[Tensor],
+    sigmas: list[Tensor],
+    us: list[Tensor],
+    vs: list[Tensor],
+    dims: list[int],
+    *rule: Any,
+) -> list[Tensor]:
+    """Return the gradients of the weights: a pass for <G, Y>, and one for s G - a <G, Y> u v'."""
+    rows = zip(grads, outs, sigmas, us, vs, dims, strict=True)
+    return [_gradient(row, Rule(*rule)) for row in rows]
+
+
+def _gradient(row: tuple[Any, ...], rule: Rule) -> Tensor:
+    grad, out, sigma, u, v, dim = row
+    if dim != 0 or grad.dtype != u.dtype or not (grad.is_contiguous() and out.is_contiguous()):
+        return _plain_gradient(*row, rule=rule)
+    scale, slope = (float(x) for x in multipliers(sigma, rule))
+    flat = grad.reshape(u.numel(), v.numel())
+    pull = -slope * float(torch.dot(flat.reshape(-1), out.reshape(-1))) if slope else 0.0
+    return torch.addr(flat, u, v, beta=scale, alpha=pull).reshape(grad.shape)
+
+
+@normalize_backward.register_fake
+def _(grads: list[Tensor], *_: Any) -> list[Tensor]:
+    return [torch.empty_like(grad) for grad in grads]

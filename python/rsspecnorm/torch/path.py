@@ -1,0 +1,83 @@
+"""Which of the two paths a weight takes: the core, or plain torch on the weight's own device.
+
+The core serves plain CPU tensors. Everything else - another device, complex numbers, subclasses
+such as DTensor, values inside a `torch.func` transform, an exported graph - goes down the device
+path, which is ordinary torch code and therefore correct wherever torch is.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from rsspecnorm.torch.views import bfloat16
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+_CORE_DTYPES = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
+_PLAIN = (torch.Tensor, nn.Parameter)
+
+
+class _Switch:
+    """How many `force_device_path` blocks are open."""
+
+    forced = 0
+
+
+@contextmanager
+def force_device_path() -> Iterator[None]:
+    """Send CPU tensors down the device path inside the block.
+
+    The device path is what weights on a GPU take. Forcing it lets a machine without one test the
+    code that runs there, and lets a result of the core be compared with plain torch.
+
+    Returns
+    -------
+    context manager
+        Yields nothing. Blocks may be nested.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from rsspecnorm.torch import force_device_path, matrix_norm
+    >>> with force_device_path():
+    ...     float(matrix_norm(torch.diag(torch.tensor([3.0, 4.0]))))
+    4.0
+    """
+    _Switch.forced += 1
+    try:
+        yield
+    finally:
+        _Switch.forced -= 1
+
+
+def core_serves(*tensors: Tensor) -> bool:
+    """Whether the core may read these tensors: plain, on the CPU, of a dtype it knows."""
+    return not (_Switch.forced or _exporting() or in_transform()) and all(map(_is_plain, tensors))
+
+
+def in_transform() -> bool:
+    """Whether a transform of `torch.func` (grad, vmap, ...) is at work."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
+
+
+def _exporting() -> bool:
+    # An exported program is made of torch's own operators, so that it runs without this package.
+    return torch.compiler.is_exporting()
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    if tensor.dtype == torch.bfloat16 and bfloat16() is None:
+        return False
+    return (
+        tensor.dtype in _CORE_DTYPES
+        and tensor.device.type == "cpu"
+        and tensor.layout is torch.strided
+        and type(tensor) in _PLAIN
+    )

@@ -1,0 +1,136 @@
+"""Dividing a weight by its sigma, and the derivative of that: one formula for every path.
+
+Symbols: `W` the weight, `Y = W / d(sigma)` the result, `E = u v^H` the gradient of sigma with
+respect to `W`, `G` the gradient that comes back to `Y`. With ``s = 1/d`` and ``a = d'/d``
+
+    dW = s G + (g_sigma - a Re<G, Y>) E
+
+so the backward pass needs `Y`, `u`, `v` and sigma but not `W`, which an optimizer may have changed
+by then. Everything here works on a batch: a leading axis over weights of one shape. The vectors
+come as `left` and `right`, shaped so that ``left * right`` broadcasts to `E`.
+
+Sigma is an output as well as an input: the second derivative flows through the saved output.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch.autograd import Function
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+_REAL = {torch.complex64: torch.float32, torch.complex128: torch.float64}
+
+
+class Rule(NamedTuple):
+    """What a weight is divided by: sigma/c, or max(1, sigma/c) when `soft`."""
+
+    coefficient: float = 1.0
+    soft: bool = False
+    detach_sigma: bool = False
+
+
+def accumulator(dtype: torch.dtype) -> torch.dtype:
+    """Dtype in which vectors and sigma of a weight are kept: float32 for the half precisions."""
+    return torch.float32 if dtype in {torch.float16, torch.bfloat16} else dtype
+
+
+def real(dtype: torch.dtype) -> torch.dtype:
+    """Dtype of the modulus of an element."""
+    return _REAL.get(dtype, dtype)  # `dtype.to_real` would break a compiled graph
+
+
+def divisor(sigma: Tensor, rule: Rule) -> Tensor:
+    """Return d(sigma), which is never zero: a zero weight stays zero."""
+    if rule.soft:
+        return (sigma / rule.coefficient).clamp(min=1.0)
+    return torch.where(sigma == 0, 1.0, sigma) / rule.coefficient
+
+
+def multipliers(sigma: Tensor, rule: Rule) -> tuple[Tensor, Tensor]:
+    """Return s = 1/d and a = d'/d; both vanish for a hard division by a sigma of zero."""
+    if rule.detach_sigma:
+        sigma = sigma.detach()
+    zero = sigma == 0
+    safe = torch.where(zero, 1.0, sigma)
+    shrinks = sigma > rule.coefficient if rule.soft else ~zero
+    # Written so that a nan sigma gives nan, in both forms.
+    hard = rule.coefficient / safe
+    scale = torch.where(sigma <= rule.coefficient, 1.0, hard) if rule.soft else hard * ~zero
+    slope = torch.where(shrinks | sigma.isnan(), 1.0 / safe, 0.0)
+    return scale, torch.zeros_like(slope) if rule.detach_sigma else slope
+
+
+def divide(weight: Tensor, sigma: Tensor, rule: Rule) -> Tensor:
+    """Return W / d(sigma) for a batch, rounded once, in the layout of the weight."""
+    return (weight / over(divisor(sigma, rule), weight)).to(weight.dtype)
+
+
+def over(values: Tensor, batch: Tensor) -> Tensor:
+    """Shape one value per matrix so that it broadcasts over a batch."""
+    return values.reshape(-1, *[1] * (batch.ndim - 1))
+
+
+def weight_gradient(
+    grad: Tensor | None, out: Tensor, edge: tuple[Tensor, Tensor], sigma: Tensor, rule: Rule
+) -> Tensor:
+    """Return the part of dW that comes back through `Y`: s G - a Re<G, Y> E."""
+    if grad is None:
+        return torch.zeros_like(out)
+    left, right = edge
+    wide = grad.to(left.dtype)
+    scale, slope = multipliers(sigma, rule)
+    pull = -slope * inner(wide, out.to(left.dtype))
+    result = wide * over(scale, wide)
+    return result.addcmul_(left * over(pull, left), right).to(grad.dtype)
+
+
+def inner(x: Tensor, y: Tensor) -> Tensor:
+    """Return Re<x, y> of each matrix of two batches, without a temporary of their size."""
+    return torch.linalg.vecdot(x.flatten(1), y.flatten(1)).real
+
+
+class Scale(Function):
+    """(W, left, right, sigma) -> (Y, sigma) for a batch of weights of one shape."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(
+        weight: Tensor,
+        left: Tensor,  # noqa: ARG004 - used by the backward pass
+        right: Tensor,  # noqa: ARG004
+        sigma: Tensor,
+        rule: Rule,
+    ) -> tuple[Tensor, Tensor]:
+        """Divide."""
+        return divide(weight, sigma, rule), sigma.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Save the results, the vectors and sigma; never the weight."""
+        _, left, right, _, rule = inputs
+        ctx.rule = rule
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*output, left, right)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        """Apply the formula at the head of this module."""
+        grad, grad_sigma = grads
+        out, sigma, left, right = ctx.saved_tensors
+        with without_autocast(out.device.type):
+            result = weight_gradient(grad, out, (left, right), sigma, ctx.rule)
+            if grad_sigma is not None:
+                result = result + (left * over(grad_sigma, left) * right).to(result.dtype)
+        return result, None, None, None, None
+
+
+def without_autocast(device_type: str) -> torch.autocast:
+    """Keep an enclosing autocast from rounding the arithmetic to half precision."""
+    kind = device_type if torch.amp.is_autocast_available(device_type) else "cpu"
+    return torch.autocast(kind, enabled=False)

@@ -1,0 +1,143 @@
+"""One call for a list of weights: take a step, divide, store the vectors.
+
+The one door between the front ends and the two paths. A front end says which weights, which
+vectors and how many iterations; it gets the normalised weights, and the vectors are updated.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+
+from rsspecnorm.torch import ops
+from rsspecnorm.torch.device import Dense, power_step
+from rsspecnorm.torch.path import core_serves, in_transform
+from rsspecnorm.torch.scaling import Rule, Scale, accumulator, real, without_autocast
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from rsspecnorm.torch.device import Operator
+    from rsspecnorm.torch.operator_norm import Convolution
+
+
+class Weight(NamedTuple):
+    """A weight with its vectors and the axis of its rows, or the convolution it stands for."""
+
+    weight: Tensor
+    u: Tensor
+    v: Tensor
+    dim: int
+    convolution: Convolution | None = None
+
+
+class Normalized(NamedTuple):
+    """A divided weight, its sigma (0-d), the vectors after the call; `out` carries the graph."""
+
+    out: Tensor
+    sigma: Tensor
+    u: Tensor
+    v: Tensor
+
+
+class Plan(NamedTuple):
+    """What is the same for every weight of a call."""
+
+    order: str
+    rule: Rule
+    n_iter: int
+    revive: bool = False
+
+
+def normalize(weights: Sequence[Weight], plan: Plan) -> list[Normalized]:
+    """Normalise every weight; with `plan.n_iter` > 0 also store the new vectors in place."""
+    results: list[Normalized | None] = [None] * len(weights)
+    for members in _batches(weights):
+        part = [weights[i] for i in members]
+        run = _core_batch if _core_takes(part[0]) else _device_batch
+        for i, result in zip(members, run(part, plan), strict=True):
+            results[i] = result
+    done = [result for result in results if result is not None]
+    if plan.n_iter > 0:
+        _store([w.u for w in weights], [r.u for r in done])
+        _store([w.v for w in weights], [r.v for r in done])
+    return done
+
+
+def _core_takes(weight: Weight) -> bool:
+    return weight.convolution is None and core_serves(weight.weight, weight.u, weight.v)
+
+
+def _batches(weights: Sequence[Weight]) -> list[list[int]]:
+    """Group the weights that one call can serve: all that the core takes, else by shape."""
+    groups: defaultdict[Any, list[int]] = defaultdict(list)
+    for i, each in enumerate(weights):
+        weight, u, _, dim, convolution = each
+        if _core_takes(each):
+            groups[None].append(i)
+        else:
+            lone = i if convolution else None
+            groups[weight.shape, weight.dtype, weight.device, u.dtype, dim, lone].append(i)
+    return list(groups.values())
+
+
+def _core_batch(weights: Sequence[Weight], plan: Plan) -> list[Normalized]:
+    """Normalise CPU weights of any shapes in one call of the core."""
+    tensors, us, vs, dims, _ = (list(column) for column in zip(*weights, strict=True))
+    results = ops.normalize(tensors, us, vs, dims, plan.n_iter, plan.order, *plan.rule)
+    count = len(weights)
+    outs, *rest = (results[i * count : (i + 1) * count] for i in range(4))
+    detached = ([x.detach() for x in column] for column in rest)
+    return [Normalized(*row) for row in zip(outs, *detached, strict=True)]
+
+
+def _device_batch(weights: Sequence[Weight], plan: Plan) -> list[Normalized]:
+    """Normalise weights of one shape in plain torch."""
+    batch = _stacked([w.weight for w in weights])
+    wide = accumulator(batch.dtype)
+    with torch.no_grad(), without_autocast(batch.device.type):
+        u = _stacked([w.u for w in weights]).to(wide)
+        v = _stacked([w.v for w in weights]).to(wide)
+        values = batch.detach().to(wide)
+        operator = _operator(values, weights[0])
+        step = power_step(operator, u, v, n_iter=plan.n_iter, order=plan.order, revive=plan.revive)
+        left, right = operator.edges(step.u, step.v)
+    out, sigma = Scale.apply(batch, left, right, step.sigma.to(real(wide)), plan.rule)
+    parts = (x.unbind() for x in (out, sigma.detach(), step.stored_u, step.stored_v))
+    return [Normalized(*row) for row in zip(*parts, strict=True)]
+
+
+def _operator(values: Tensor, example: Weight) -> Operator:
+    if example.convolution is None:
+        return Dense(values, example.dim)
+    return example.convolution.on(values)
+
+
+def _stacked(tensors: Sequence[Tensor]) -> Tensor:
+    """Stack without copying a lone tensor."""
+    return tensors[0].unsqueeze(0) if len(tensors) == 1 else torch.stack(list(tensors))
+
+
+@torch.no_grad()
+def _store(buffers: list[Tensor], values: list[Tensor]) -> None:
+    """Write in place, so that whoever shares the buffers (DataParallel, EMA) sees the update."""
+    if in_transform():
+        for buffer, value in zip(buffers, values, strict=True):
+            _store_in_transform(buffer, value)
+    elif torch.compiler.is_compiling():
+        for buffer, value in zip(buffers, values, strict=True):
+            buffer.copy_(value)
+    else:
+        torch._foreach_copy_(buffers, values)
+
+
+def _store_in_transform(buffer: Tensor, value: Tensor) -> None:
+    # `vmap` has no rule for `out=`, and `grad` allows a captured tensor to be written no other way.
+    if torch._C._functorch.is_batchedtensor(buffer):
+        buffer.copy_(value)
+    else:
+        torch.mul(value.to(buffer.dtype), 1, out=buffer)

@@ -1,0 +1,200 @@
+"""Many layers in one call: groups, and what they share with single layers."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from rsspecnorm.torch import SpectralNormGroup, apply_spectral_norm, fold, module_sigma
+from rsspecnorm.torch.parametrizations import spectral_norm
+
+
+class Net(nn.Module):
+    def __init__(self, wrap=lambda layer: layer):
+        super().__init__()
+        torch.manual_seed(4)
+        self.conv = wrap(nn.Conv2d(2, 4, 3))
+        self.up = wrap(nn.ConvTranspose2d(4, 3, 2))
+        self.head = wrap(nn.Linear(3 * 25, 8))
+        self.same = wrap(nn.Linear(8, 8))
+        self.also = wrap(nn.Linear(8, 8))
+
+    def forward(self, x):
+        h = torch.tanh(self.up(torch.tanh(self.conv(x))))
+        return self.also(torch.tanh(self.same(torch.tanh(self.head(h.flatten(1))))))
+
+
+def pair():
+    """Equal models, as a group and layer by layer, with equal vectors."""
+    single = Net(spectral_norm).double()
+    grouped = Net().double()
+    group = SpectralNormGroup(grouped)
+    grouped.load_state_dict(single.state_dict())
+    return grouped, group, single
+
+
+def images():
+    return torch.randn(2, 2, 6, 6, dtype=torch.float64)
+
+
+def test_group_trains_as_single_layers():
+    grouped, group, single = pair()
+    optimizers = [torch.optim.SGD(m.parameters(), lr=0.1) for m in (grouped, single)]
+    for _ in range(5):
+        x = images()
+        for model, optimizer in zip((grouped, single), optimizers, strict=True):
+            optimizer.zero_grad()
+            model(x).square().sum().backward()
+            optimizer.step()
+        for ours, theirs in zip(grouped.parameters(), single.parameters(), strict=True):
+            torch.testing.assert_close(ours.grad, theirs.grad)
+    for ours, theirs in zip(grouped.state_dict().items(), single.state_dict().items(), strict=True):
+        assert ours[0] == theirs[0]
+        torch.testing.assert_close(ours[1], theirs[1])
+    assert set(group.sigma) == {f"{n}.weight" for n in ("conv", "up", "head", "same", "also")}
+    torch.testing.assert_close(group.sigma["up.weight"], module_sigma(single.up))
+
+
+def test_two_forwards_and_a_second_derivative():
+    grouped, _, single = pair()
+    grads = []
+    for model in (grouped, single):
+        torch.manual_seed(8)
+        x = images().requires_grad_()
+        loss = model(x).sum() - model(x + 1).sum()
+        (slope,) = torch.autograd.grad(model(x).square().sum(), x, create_graph=True)
+        (loss + slope.square().sum()).backward()
+        grads.append([p.grad for p in model.parameters()])
+    for ours, theirs in zip(*grads, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_reading_a_weight_moves_nothing():
+    grouped, _, _ = pair()
+    before = copy.deepcopy(grouped.state_dict())
+    assert grouped.head.weight.shape == (8, 75)
+    assert torch.equal(grouped.head.weight, grouped.head.weight)
+    for key, value in grouped.state_dict().items():
+        assert torch.equal(value, before[key])
+
+
+def test_weight_read_twice_in_a_forward_is_one():
+    model = nn.Linear(4, 4)
+    group = SpectralNormGroup([model])
+    u = model.parametrizations.weight[0]._u
+    group.update()
+    before = u.clone()
+    assert torch.equal(model.weight, model.weight)
+    assert torch.equal(u, before)
+    group.update()
+    assert not torch.equal(u, before)
+
+
+def test_update_serves_one_backward_and_sees_writes():
+    layer = nn.Linear(4, 4, bias=False).double()
+    group = SpectralNormGroup([layer])
+    x = torch.randn(2, 4, dtype=torch.float64)
+    group.update()
+    for _ in range(2):  # the second backward finds a graph of its own
+        layer(x).square().sum().backward()
+    group.update()
+    with torch.no_grad():
+        layer.parametrizations.weight.original.fill_(1.0)
+        norm = torch.linalg.matrix_norm(layer.weight, 2)
+        assert layer.weight.unique().numel() == 1
+    assert norm.isfinite()
+    with torch.no_grad():
+        group.update()
+    layer(x).sum().backward()  # a share made without grad is not read with it
+
+
+def test_eval_leaves_the_vectors_and_equals_the_last_training_output():
+    grouped, _, _ = pair()
+    x = images()
+    expected = grouped(x)
+    before = [b.clone() for b in grouped.buffers()]
+    grouped.eval()
+    torch.testing.assert_close(grouped(x), expected)
+    for old, new in zip(before, grouped.buffers(), strict=True):
+        assert torch.equal(old, new)
+
+
+def test_deepcopy_and_failed_forward_leave_no_share():
+    grouped, _, _ = pair()
+    x = images()
+    grouped(x)
+    again = copy.deepcopy(grouped)
+    torch.testing.assert_close(again(x), grouped(x))
+    with pytest.raises(RuntimeError):
+        grouped(torch.randn(1))
+    assert all(m.share is None for m in grouped.modules() if hasattr(m, "share"))
+    again(x).sum().backward()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_checkpointing_gives_the_plain_gradient(whole, reentrant):
+    grouped, _, single = pair()
+    xs = [images().requires_grad_() for _ in range(2)]
+    if whole:
+        losses = [checkpoint(grouped, x, use_reentrant=reentrant).square().sum() for x in xs]
+    else:
+        inner = grouped.head.forward
+        grouped.head.forward = lambda h: checkpoint(inner, h, use_reentrant=reentrant)
+        losses = [grouped(x).square().sum() for x in xs]
+    sum(losses).backward()
+    sum(single(x).square().sum() for x in xs).backward()
+    for ours, theirs in zip(grouped.parameters(), single.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+@pytest.mark.parametrize("normalized", [True, False])
+def test_removal_restores_plain_weights(normalized):
+    grouped, group, _ = pair()
+    raw = grouped.head.parametrizations.weight.original.detach().clone()
+    value = grouped.head.weight.detach().clone()
+    group.remove(leave_normalized=normalized)
+    assert set(grouped.state_dict()) == set(Net().state_dict())
+    torch.testing.assert_close(grouped.head.weight, value if normalized else raw)
+    grouped(images())
+
+
+def test_predicate_chooses_and_stacks_are_left_alone():
+    model = Net()
+    spectral_norm(model.same)
+    group = apply_spectral_norm(model, lambda _, layer: isinstance(layer, nn.Linear))
+    model(images().float())
+    assert set(group.sigma) == {"head.weight", "also.weight"}
+    assert len(model.same.parametrizations.weight) == 1
+
+
+def test_nothing_to_normalize_is_an_error():
+    with pytest.raises(ValueError, match="at least one layer"):
+        SpectralNormGroup(nn.ReLU())
+
+
+def test_fold_leaves_the_output_and_plain_parameters(front):
+    model = Net(front.apply).double()
+    model(images())
+    x = images()
+    expected = model.eval()(x)
+    parameters = set(map(id, model.parameters()))
+    fold(model.train())
+    torch.testing.assert_close(model(x), expected)
+    assert set(map(id, model.parameters())) == parameters
+    assert set(model.state_dict()) == set(Net().state_dict())
+
+
+def test_deterministic_group_starts_the_same():
+    states = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        torch.randn(seed + 3)
+        model = Net()
+        SpectralNormGroup(model, init="deterministic")
+        model(torch.ones(1, 2, 6, 6))
+        states.append(model.state_dict())
+    for key in states[0]:
+        assert torch.equal(states[0][key], states[1][key])

@@ -1,0 +1,211 @@
+"""Norms of tensors, the sphere, conversion of checkpoints, the monitor, operator norms."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from rsspecnorm.torch import Monitor, SpectralSphere, convert_state_dict, matrix_norm
+from torch_fronts import FRONTS, HOOK, PARAMETRIZATION
+
+REAL = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
+COMPLEX = [torch.complex64, torch.complex128]
+SHAPES = [(7, 5), (1, 9), (3, 100, 70), (2, 3, 4, 5), (64, 300), (120, 120)]
+
+
+@pytest.mark.parametrize("dtype", REAL + COMPLEX, ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_matrix_norm_equals_torchs(dtype, shape):
+    a = torch.randn(shape, dtype=torch.complex128 if dtype.is_complex else torch.float64)
+    a = a.to(dtype).requires_grad_()
+    wide = a.detach().to(torch.complex128 if dtype.is_complex else torch.float64).requires_grad_()
+    sigma, expected = matrix_norm(a), torch.linalg.matrix_norm(wide, 2)
+    rtol = 1e-9 if dtype in {torch.float64, torch.complex128} else 2e-6
+    torch.testing.assert_close(sigma.double(), expected, rtol=rtol, atol=0)
+    sigma.sum().backward()
+    expected.sum().backward()
+    if dtype in {torch.float64, torch.complex128}:
+        torch.testing.assert_close(a.grad, wide.grad, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+def test_matrix_norm_passes_gradcheck(dtype):
+    a = torch.randn(2, 4, 5, dtype=dtype, requires_grad=True)
+    assert torch.autograd.gradcheck(matrix_norm, (a,))
+    assert torch.autograd.gradgradcheck(matrix_norm, (a,))
+
+
+def test_matrix_norm_serves_the_rest_of_a_bad_stack():
+    a = torch.randn(5, 60, 70, dtype=torch.float64)
+    a[1, 0, 0], a[2, 1, 1], a[3] = float("nan"), -float("inf"), 0
+    a[4] *= 1e-200
+    sigma = matrix_norm(a)
+    assert sigma[1].isnan()
+    assert sigma[2].isposinf()
+    assert sigma[3] == 0
+    exact = torch.linalg.matrix_norm(torch.stack([a[0], a[4] * 1e200]), 2)
+    torch.testing.assert_close(sigma[[0, 4]] * torch.tensor([1, 1e200], dtype=torch.float64), exact)
+    assert matrix_norm(torch.empty(3, 0, 4)).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("a", "options"), [(torch.ones(3), {}), (torch.ones(2, 2), {"rtol": 0})])
+def test_matrix_norm_names_what_is_wrong(a, options):
+    with pytest.raises(ValueError, match="tensor must" if a.ndim == 1 else "rtol must"):
+        matrix_norm(a, **options)
+
+
+@pytest.mark.parametrize("radius", [1.0, 2.5, "mup"])
+def test_sphere_holds_every_weight(radius):
+    layers = [nn.Linear(30, 20), nn.Conv2d(3, 4, 3).double(), nn.Linear(30, 20), nn.Linear(8, 8)]
+    layers[3].bfloat16()
+    weights = [layer.weight for layer in layers]
+    optimizer = torch.optim.SGD(weights, lr=0.01)
+    sphere = SpectralSphere(weights, radius, n_power_iterations=40, optimizer=optimizer)
+    versions = [w._version for w in weights]
+    for w in weights:
+        w.grad = torch.randn_like(w)
+    optimizer.step()
+    assert all(w._version > before for w, before in zip(weights, versions, strict=True))
+    for w in weights:
+        matrix = w.detach().flatten(1)
+        wanted = (matrix.shape[0] / matrix.shape[1]) ** 0.5 if radius == "mup" else radius
+        assert float(matrix_norm(matrix)) == pytest.approx(wanted, rel=1e-2)
+    assert len(sphere.sigma) == 4
+    again = SpectralSphere(weights, radius)
+    again.load_state_dict(copy.deepcopy(sphere.state_dict()))
+    again.retract_()
+    sphere.remove()
+    before = weights[0].detach().clone()
+    optimizer.step()
+    assert not torch.equal(before, weights[0])
+
+
+def test_sphere_leaves_zero_and_spares_others_a_nan():
+    weights = [torch.zeros(3, 4), torch.randn(3, 4), torch.randn(3, 4)]
+    weights[1][0, 0] = float("nan")
+    SpectralSphere(weights, n_power_iterations=30).retract_()
+    assert torch.equal(weights[0], torch.zeros(3, 4))
+    assert weights[1].isnan().any()
+    assert float(matrix_norm(weights[2])) == pytest.approx(1.0, rel=1e-3)
+
+
+@pytest.mark.parametrize("radius", [0.0, float("inf"), "half"])
+def test_sphere_names_a_bad_radius(radius):
+    with pytest.raises(ValueError, match="radius must be"):
+        SpectralSphere([torch.ones(2, 2)], radius)
+
+
+def net(apply=lambda layer: layer):
+    torch.manual_seed(6)
+    layers = [nn.Linear(5, 6), nn.Unflatten(1, (6, 1, 1)), nn.ConvTranspose2d(6, 3, 2)]
+    return nn.Sequential(apply(layers[0]), nn.BatchNorm1d(6), layers[1], apply(layers[2])).double()
+
+
+@pytest.mark.parametrize("to", FRONTS)
+@pytest.mark.parametrize("source", [*FRONTS, "old", "torch"])
+def test_conversion_keeps_the_output(source, to):
+    model = net(HOOK.reference if source == "torch" else FRONTS.get(source, HOOK).apply)
+    x = torch.randn(3, 5, dtype=torch.float64)
+    for _ in range(3):
+        model(x)
+    state = copy.deepcopy(model.state_dict())
+    if source == "old":
+        for stem in ("0.weight", "3.weight"):
+            del state[stem + "_v"]
+            state[stem] = model.get_submodule(stem[0]).weight.detach()
+        del state._metadata["0"]["spectral_norm"]
+    expected = model.eval()(x)
+    for target in (FRONTS[to].apply, FRONTS[to].reference):
+        other = net(target).eval()
+        other.load_state_dict(convert_state_dict(state, to, dims={"3.weight": 1}))
+        torch.testing.assert_close(other(x), expected)
+    plain = net().eval()
+    plain.load_state_dict(convert_state_dict(state, "plain", modules=plain))
+    torch.testing.assert_close(plain(x), expected)
+
+
+@pytest.mark.parametrize("to", FRONTS)
+def test_plain_checkpoint_gets_converged_vectors(to):
+    plain, model = net(), net(FRONTS[to].apply).eval()
+    model.load_state_dict(convert_state_dict(plain.state_dict(), to, modules=plain))
+    for i in (0, 3):
+        shape = (2, 5) if i == 0 else (2, 6, 1, 1)
+        weight = FRONTS[to].normalized(model[i], torch.randn(shape, dtype=torch.float64))
+        norm = matrix_norm(weight.detach().movedim(1 if i else 0, 0).flatten(1))
+        torch.testing.assert_close(norm, torch.ones_like(norm), rtol=1e-8, atol=0)
+
+
+def test_conversion_names_what_it_cannot_read():
+    with pytest.raises(ValueError, match="to must be one of"):
+        convert_state_dict({}, "hooks")
+    stacked = PARAMETRIZATION.apply(PARAMETRIZATION.apply(nn.Linear(3, 4)))
+    with pytest.raises(ValueError, match="one spectral norm and nothing else"):
+        convert_state_dict(stacked.state_dict(), "plain")
+    transposed = PARAMETRIZATION.apply(nn.ConvTranspose2d(3, 4, 2))
+    with pytest.raises(ValueError, match="dims must name"):
+        convert_state_dict(transposed.state_dict(), "plain")
+
+
+def test_monitor_reports_the_last_step():
+    model = nn.Linear(6, 4).double()
+    monitor = Monitor(model, every=3)
+    assert monitor.step() == {}
+    assert monitor.step() == {}
+    before = model.weight.detach().clone()
+    with torch.no_grad():
+        model.weight.add_(torch.randn_like(model.weight))
+    row = monitor.step()
+    after = model.weight.detach()
+    sigma = float(torch.linalg.matrix_norm(after, 2))
+    change = float(torch.linalg.matrix_norm(after - before, 2))
+    assert row["weight/sigma"] == pytest.approx(sigma, rel=1e-4)
+    assert row["weight/update_sigma"] == pytest.approx(change, rel=1e-4)
+    assert row["weight/stable_rank"] == pytest.approx(float(after.norm() / sigma) ** 2, rel=1e-3)
+    assert all(isinstance(value, float) for value in row.values())
+    with pytest.raises(ValueError, match="every must be"):
+        Monitor(model, every=0)
+
+
+CONVOLUTIONS = [
+    (lambda: nn.Conv2d(2, 3, 3, padding=1), (2, 5, 6)),
+    (lambda: nn.Conv2d(2, 4, 3, stride=2, padding=1, groups=2), (2, 6, 5)),
+    (lambda: nn.Conv2d(2, 3, 3, padding="same", padding_mode="circular"), (2, 5, 5)),
+    (lambda: nn.Conv1d(2, 3, 4, dilation=2), (2, 12)),
+    (lambda: nn.ConvTranspose2d(2, 3, 3, stride=2, padding=1, output_padding=1), (2, 4, 4)),
+]
+
+
+@pytest.mark.parametrize(("make", "shape"), CONVOLUTIONS)
+def test_operator_norm_is_that_of_the_dense_matrix(front, make, shape):
+    module = make().double()
+    front.apply(module, norm="operator", input_shape=shape, n_power_iterations=300)
+    weight = front.normalized(module, torch.randn(1, *shape).double())
+    with torch.no_grad():
+        bias, module.bias = module.bias, None
+        n = torch.Size(shape).numel()
+        module.eval()
+        dense = module(torch.eye(n).double().reshape(n, *shape)).flatten(1)
+        module.bias = bias
+    norm = torch.linalg.matrix_norm(dense, 2)
+    torch.testing.assert_close(norm, torch.ones_like(norm), rtol=1e-4, atol=0)
+    assert weight.shape == front.original(module).shape
+
+
+def test_operator_norm_has_the_gradient_of_the_map(front):
+    module = nn.Conv1d(2, 2, 2, padding=1).double()
+    front.apply(module, norm="operator", input_shape=(2, 4), init_iterations=5)
+    module.eval()
+    u, v = (x.clone() for x in front.vectors(module))
+    leaf = front.original(module).detach().clone().requires_grad_()
+
+    def run(weight):
+        image = torch.nn.functional.conv1d(v.reshape(1, 2, 4), weight, padding=1)
+        return weight / (u @ image.flatten()).abs()
+
+    weight = front.normalized(module, torch.randn(1, 2, 4).double())
+    grad = torch.randn_like(weight)
+    (ours,) = torch.autograd.grad(weight, front.original(module), grad)
+    (expected,) = torch.autograd.grad(run(leaf), leaf, grad)
+    torch.testing.assert_close(weight, run(leaf))
+    torch.testing.assert_close(ours, expected)

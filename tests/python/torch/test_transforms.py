@@ -1,0 +1,130 @@
+"""torch.compile, torch.export, torch.func, traces, and the operator's own check."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+import rsspecnorm.torch
+from torch_fronts import HOOK, sample_input
+
+# Warnings of torch about its own tools.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning",
+    "ignore::FutureWarning",
+    "ignore:The .grad attribute of a Tensor that is not a leaf",
+    "ignore:The tensor attribute .* was assigned during export",
+    "ignore::torch.jit.TracerWarning",
+)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_compiler():
+    torch.compiler.reset()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("n_iter", [0, 2])
+def test_operator_passes_opcheck(path, dtype, n_iter):
+    if path != "core":
+        return  # there is one operator
+    shapes = [(3, 4), (5, 2, 3), (2, 6)]
+    weights = [torch.randn(*s, dtype=dtype).requires_grad_() for s in shapes]
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    us = [torch.randn(n, dtype=wide) for n in (3, 2, 2)]
+    vs = [torch.randn(n, dtype=wide) for n in (4, 15, 6)]
+    args = weights, us, vs, [0, 1, 0], n_iter, "uv", 1.5, False, False
+    torch.library.opcheck(torch.ops.rsspecnorm.normalize.default, args, atol=1e-2, rtol=1e-2)
+    with torch.no_grad():
+        results = torch.ops.rsspecnorm.normalize(*args)
+    columns = [results[i : i + 3] for i in range(0, 12, 3)]
+    args = [torch.randn_like(x) for x in columns[0]], *columns, [0, 1, 0], 1.5, False, False
+    torch.library.opcheck(torch.ops.rsspecnorm.normalize_backward.default, args)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_compile_has_no_graph_break(front, training):
+    module = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), front.apply(nn.Linear(5, 4))).train(training)
+    plain = copy.deepcopy(module)
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+    for _ in range(3):
+        x = torch.randn(2, 3)
+        ours, expected = compiled(x), plain(x)
+        torch.testing.assert_close(ours, expected)
+        ours.square().sum().backward()
+        expected.square().sum().backward()
+    for a, b in zip(module.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad)
+    for a, b in zip(module.buffers(), plain.buffers(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_export_in_eval_is_made_of_torchs_operators(front):
+    module = nn.Sequential(front.apply(nn.Linear(5, 4))).eval()
+    x = torch.randn(2, 5)
+    program = torch.export.export(module, (x,))
+    torch.testing.assert_close(program.module()(x), module(x))
+    assert "rsspecnorm" not in program.graph_module.code
+
+
+def test_trace_in_eval(front):
+    module = front.apply(nn.Linear(5, 4)).eval()
+    x = torch.randn(2, 5)
+    traced = torch.jit.trace(module, (x,), check_trace=False)
+    torch.testing.assert_close(traced(x), module(x))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_functional_gradient_equals_autograd(front, training):
+    module = front.apply(nn.Linear(5, 4).double()).train(training)
+    x = sample_input(module)
+    twin = copy.deepcopy(module)
+    parameters = {name: p.detach() for name, p in module.named_parameters()}
+    grads = torch.func.grad(lambda p: torch.func.functional_call(module, p, (x,)).square().sum())(
+        parameters
+    )
+    twin(x).square().sum().backward()
+    for name, p in twin.named_parameters():
+        torch.testing.assert_close(grads[name], p.grad)
+    for ours, theirs in zip(front.vectors(module), front.vectors(twin), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_ensemble_of_hook_modules_under_vmap(training):
+    models = [HOOK.apply(nn.Linear(5, 4)).train(training) for _ in range(3)]
+    parameters, buffers = torch.func.stack_module_state(models)
+    base = copy.deepcopy(models[0])
+    x = torch.randn(2, 5)
+
+    def run(p, b):
+        return torch.func.functional_call(base, (p, b), (x,))
+
+    out = torch.func.vmap(run)(parameters, buffers)
+    for row, model in zip(out, models, strict=True):
+        torch.testing.assert_close(row, model(x))
+    for name in ("weight_u", "weight_v"):
+        for row, model in zip(buffers[name], models, strict=True):
+            torch.testing.assert_close(row, getattr(model, name))
+
+
+def test_inference_mode_evaluates(front):
+    module = front.apply(nn.Linear(5, 4))
+    x = torch.randn(2, 5)
+    for training in (True, False):
+        module.train(training)
+        with torch.inference_mode():
+            expected = module(x)
+    torch.testing.assert_close(module(x), expected)
+    module.train()(x).sum().backward()
+
+
+def test_force_device_path_closes(path):
+    if path == "core":
+        from rsspecnorm.torch.path import core_serves
+
+        weight = torch.ones(2, 2)
+        with rsspecnorm.torch.force_device_path():
+            assert not core_serves(weight)
+        assert core_serves(weight)
