@@ -36,6 +36,16 @@ def as_list(arrays: Iterable[ArrayLike]) -> list[NDArray[Any]]:
     return [as_matrix(a, f"arrays[{i}]") for i, a in enumerate(arrays)]
 
 
+def as_real(a: NDArray[Any], name: str) -> NDArray[Any]:
+    """Return `a`, for power steps are made on real matrices only."""
+    if a.dtype.kind == "c":
+        message = (
+            f"{name} must hold real numbers, got dtype {a.dtype}; leading_triplet takes complex ones"
+        )
+        raise TypeError(message)
+    return a
+
+
 def as_matrix(a: ArrayLike, name: str) -> NDArray[Any]:
     """Return `a`, which messages call `name`, as a ready array of exactly two axes."""
     if isinstance(a, np.ndarray) and a.ndim == _MATRIX_NDIM and _core.is_ready(a):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rsspecnorm import _core
-from rsspecnorm.arrays import as_matrix
+from rsspecnorm.arrays import as_matrix, as_real
 from rsspecnorm.options import common
 from rsspecnorm.stepping import coefficients, vector_dtype
 from rsspecnorm.targets import checked_out, has_layout_of, like
@@ -236,7 +236,7 @@ class _Call:
         self.dim = dim
         self.weight = np.asarray(weight)
         self.front = moved(self.weight, dim, name)
-        self.matrix = as_matrix(matrix_of(self.front), name)
+        self.matrix = as_real(as_matrix(matrix_of(self.front), name), name)
         self.target = self.matrix
 
     def set_vectors(self, state: tuple[NDArray[Any], NDArray[Any]] | None) -> None:

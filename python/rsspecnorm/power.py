@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from rsspecnorm.arrays import as_stack
+from rsspecnorm.arrays import as_real, as_stack
 from rsspecnorm.options import common
 from rsspecnorm.results import shaped
 from rsspecnorm.stepping import Steps, coefficients, run_stack, vectors
@@ -131,7 +131,7 @@ def power_iteration(
     >>> float(sigma.round(4)), u.round(4)
     (0.4568, array([ 0.6534, -0.1644,  0.7389]))
     """
-    stack = as_stack(a)
+    stack = as_real(as_stack(a), "a")
     state = vectors(u, "u", stack, -2), vectors(v, "v", stack, -1)
     settings = Steps(n_power_iterations, eps, order), common(num_threads, check_finite, rng)
     sigma = run_stack(stack, state, None, np.ones(1), settings)
@@ -217,7 +217,7 @@ def spectral_normalize(  # noqa: PLR0913 - keyword-only, as torch's and more
     array([[0.75, 0.  ],
            [0.  , 1.  ]])
     """
-    stack = as_stack(a)
+    stack = as_real(as_stack(a), "a")
     state = vectors(u, "u", stack, -2), vectors(v, "v", stack, -1)
     scales = coefficients(coefficient, stack.shape[:-2])
     settings = Steps(n_power_iterations, eps, order, soft), common(num_threads, check_finite, rng)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rsspecnorm import _core
-from rsspecnorm.arrays import as_matrix
+from rsspecnorm.arrays import as_matrix, as_real
 from rsspecnorm.options import common
 from rsspecnorm.stepping import vector_dtype
 from rsspecnorm.weights import items_of, like_container, matrix_of, moved, value_of
@@ -166,7 +166,7 @@ class SpectralTracker:
     def _call(self, key: Key, weight: ArrayLike) -> _Call:
         name = f"weights[{key!r}]"
         front = moved(np.asarray(weight), value_of(self.dim, key, "dim"), name)
-        matrix = as_matrix(matrix_of(front), name)
+        matrix = as_real(as_matrix(matrix_of(front), name), name)
         shape = matrix.shape
         dtype = vector_dtype(matrix.dtype)
         before, turned, vectors = self._state.get(key, (shape, not _by_rows(matrix), None))

@@ -231,6 +231,7 @@ impl<'py> Held<'py> {
             Dtype::Bf16 => AnyHeld::Bf16(Typed::borrow(a, u, v, out)?),
             Dtype::F32 => AnyHeld::F32(Typed::borrow(a, u, v, out)?),
             Dtype::F64 => AnyHeld::F64(Typed::borrow(a, u, v, out)?),
+            Dtype::Complex(_) => return Err(PyTypeError::new_err("power steps take real numbers")),
         };
         Ok(Self { typed, count: batch.iter().product(), shape: (*nrows, *ncols) })
     }

@@ -75,6 +75,7 @@ impl<'py> Held<'py> {
             Some(Dtype::Bf16) => Typed::borrow(a, state).map(Self::Bf16),
             Some(Dtype::F32) => Typed::borrow(a, state).map(Self::F32),
             Some(Dtype::F64) => Typed::borrow(a, state).map(Self::F64),
+            Some(Dtype::Complex(_)) => Err(PyTypeError::new_err("a tracker takes real numbers")),
             None => Err(PyTypeError::new_err("the array is not ready")),
         }
     }
