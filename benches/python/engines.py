@@ -87,6 +87,7 @@ def probable_upper(a: Matrix) -> float:
 INTERVALS: dict[str, Callable[[Matrix], float]] = {OURS: proved_upper, SVDVALS: svdvals_norm}
 LIKELY: dict[str, Callable[[Matrix], float]] = {OURS: probable_upper, SVDVALS: svdvals_norm}
 
+
 def numpy_norms(a: NDArray[np.inexact]) -> NDArray[np.float64]:
     return np.linalg.norm(a, 2, axis=(-2, -1))
 
