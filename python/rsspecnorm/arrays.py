@@ -39,7 +39,7 @@ def as_list(arrays: Iterable[ArrayLike]) -> list[NDArray[Any]]:
 def as_real(a: NDArray[Any], name: str) -> NDArray[Any]:
     """Return `a`, for power steps are made on real matrices only."""
     if a.dtype.kind == "c":
-        message = f"{name} must hold real numbers, got dtype {a.dtype}; leading_triplet takes complex ones"
+        message = f"{name} must hold real numbers, got dtype {a.dtype}"
         raise TypeError(message)
     return a
 

@@ -8,6 +8,9 @@
 /// Steps after which a root finder that converges cubically has long arrived.
 const MAX_STEPS: usize = 100;
 
+/// The same for Laguerre's iteration towards a simple root.
+const LAGUERRE_STEPS: usize = 40;
+
 /// The matrix: `alpha` of length k, `beta` of length k, the last one leading out of the matrix.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Tridiagonal {
@@ -41,11 +44,12 @@ impl Tridiagonal {
 
     /// The largest eigenvalue; `floor` is a lower bound of it, such as the one a step before.
     ///
-    /// Laguerre's iteration from above: monotone for polynomials whose roots are all real.
+    /// Laguerre's iteration from above: monotone for polynomials whose roots are all real, cubic
+    /// for a simple one. On a root of high multiplicity it creeps, and bisection takes over.
     pub(crate) fn top(&self, floor: f64) -> f64 {
         let k = self.len() as f64;
         let mut x = self.upper_end().max(floor);
-        for _ in 0..MAX_STEPS {
+        for _ in 0..LAGUERRE_STEPS {
             let Some(sums) = self.sums(x) else { return x.max(floor) };
             let spread = ((k - 1.0) * (k * sums.second - sums.first * sums.first)).max(0.0);
             let next = x - k / (sums.first + spread.sqrt());
@@ -54,7 +58,7 @@ impl Tridiagonal {
             }
             x = next;
         }
-        x.max(floor)
+        self.nth(1, x).unwrap_or(x).max(floor)
     }
 
     /// The second largest eigenvalue.

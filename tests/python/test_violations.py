@@ -15,12 +15,13 @@ from matrices import orthonormal
 from rsspecnorm import ConvergenceWarning, spectral_bounds
 
 STEPS = 6
-GAP = np.r_[1.0, 0.9, np.linspace(0.85, 0.1, 38)]
+# Large enough that the matrix is not solved directly.
+GAP = np.r_[1.0, 0.9, np.linspace(0.85, 0.1, 138)]
 
 
 def problem():
     """Matrix whose top value is 1, and its right singular vectors."""
-    u, v = orthonormal(50, 40, 1), orthonormal(40, 40, 2)
+    u, v = orthonormal(150, 140, 1), orthonormal(140, 140, 2)
     return (u * GAP) @ v.T, v
 
 
