@@ -6,8 +6,6 @@ import pytest
 
 from workloads import WORKLOADS, Case, CheckpointMissingError, Workload, largest_error
 
-# The first engine is ours, the loosest promises 1e-6 itself.
-TOLERANCE = 1e-5
 PLACES = range(4)
 
 
@@ -28,4 +26,4 @@ def test_engine_on_workload(benchmark, workload, place):
     engine = case.engines[place]
     benchmark.group = workload.title
     benchmark.name = engine.name
-    assert largest_error(benchmark(engine.call), case.expected) < TOLERANCE
+    assert largest_error(benchmark(engine.call), case.expected) < workload.tolerance

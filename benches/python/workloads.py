@@ -44,6 +44,8 @@ class Workload:
     """Makes the input, the small form if told so."""
     rounds: int
     unit: str = "ms"
+    tolerance: float = 1e-5
+    """What a result may be off by: no engine promises more than 1e-6, an interval its width."""
 
 
 class CheckpointMissingError(Exception):
@@ -171,6 +173,7 @@ WORKLOADS = (
         "a probable interval, 1 % wide, failure_prob 1e-6, 2048 x 2048 float32",
         partial(interval, (2048, 2048), np.float32, engines.LIKELY),
         rounds=5,
+        tolerance=engines.PROBABLE,
     ),
     *(
         Workload(

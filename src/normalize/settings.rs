@@ -10,7 +10,7 @@ pub enum Order {
     Vu,
 }
 
-/// The settings of a call of [`normalize`], the same for every matrix in it.
+/// The settings of a call of [`normalize`](super::normalize), the same for every matrix in it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Steps {
     /// Power steps; zero evaluates sigma at the given vectors.
