@@ -65,7 +65,7 @@ pub(crate) fn attempt<O: BlockOperator, const B: usize>(
         if process.converges() || process.n_passes + 1 >= settings.maxiter {
             break;
         }
-        if 2 * process.basis.len() > process.op.shape().1 {
+        if process.is_hopeless() {
             return Ok(Attempt::Declined(process.n_passes));
         }
         process.next_pass()?;
@@ -171,6 +171,12 @@ impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
         let reached = self.is_reached();
         self.progress.converged = reached;
         reached
+    }
+
+    /// Whether the space has no room for another block, or the noise is too loud for the bound.
+    fn is_hopeless(&self) -> bool {
+        self.basis.len() + B > self.op.shape().1
+            || self.criteria.is_drowned(&self.progress, &self.witnesses)
     }
 
     fn is_reached(&self) -> bool {

@@ -102,11 +102,31 @@ impl Criteria {
         }
     }
 
-    /// Whether `sigma_1 <= (1 + width) * sqrt(lambda)`, rounding included, but for the failure
-    /// probability.
-    fn is_within(&self, progress: &Progress, witnesses: &[Witness], width: f64) -> bool {
+    /// Whether nothing but the noise stands between the bound and the goal: more steps only add to
+    /// it. So it is where most singular values lie within the width of the top.
+    pub(super) fn is_drowned(&self, progress: &Progress, witnesses: &[Witness]) -> bool {
+        let (width, is_settled) = match self.target {
+            Target::Rtol(rtol) | Target::Candidate(rtol) => {
+                (rtol.max(VALUE_WIDTH), progress.calm_steps >= 2)
+            }
+            Target::Width { width, .. } => (width, true),
+        };
+        let x = self.within(progress, width);
+        is_settled
+            && witnesses.iter().all(|w| self.bound.excludes(&w.matrix, x))
+            && !self.is_within(progress, witnesses, width)
+    }
+
+    /// What `sigma_1^2` must lie below for `sigma_1 <= (1 + width) * sqrt(lambda)`, rounding
+    /// included.
+    fn within(&self, progress: &Progress, width: f64) -> f64 {
         let factor = (1.0 + width) * (1.0 - self.margin) / (1.0 + self.margin);
-        let x = factor * factor * progress.lambda;
+        factor * factor * progress.lambda
+    }
+
+    /// Whether `sigma_1 <= (1 + width) * sqrt(lambda)`, but for the failure probability.
+    fn is_within(&self, progress: &Progress, witnesses: &[Witness], width: f64) -> bool {
+        let x = self.within(progress, width);
         let noise = progress.noise();
         let excludes = |w: &Witness| self.bound.excludes_despite(&w.matrix, x, noise);
         self.ceiling <= x || witnesses.iter().all(excludes)

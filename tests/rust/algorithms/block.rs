@@ -98,6 +98,20 @@ fn dependent_vectors_give_way_to_one() {
 }
 
 #[test]
+fn values_crowded_below_the_top_give_way_at_once() {
+    let n = 200;
+    let rotation = |top: f64, rest: f64| {
+        let sigmas: Vec<f64> = (0..n).map(|i| if i == 0 { top } else { rest }).collect();
+        single(&with_spectrum(n, n, &sigmas, 3))
+    };
+    for (name, a) in [("orthogonal", rotation(1.0, 1.0)), ("nearly", rotation(1.0, 0.9988))] {
+        let solution = one(a.view(), &Request::default());
+        assert_right(&a, &solution, name);
+        assert!(solution.n_passes <= 40, "{name}: {}", solution.n_passes);
+    }
+}
+
+#[test]
 fn few_passes_are_kept_to_and_leave_an_interval() {
     let a = single(&gaussian(400, 300, 8));
     let sigma = reference(&a);
