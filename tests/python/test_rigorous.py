@@ -161,3 +161,16 @@ def test_rigorous_bounds_of_nonnegative_matrix_need_no_factorisation(ratio):
     bounds = spectral_bounds(a, kind="rigorous", width=1e-2)
     assert bounds.converged
     assert bounds.lower <= naive_norm(a) <= bounds.upper
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 3), (3, 5), (40, 30), (150, 140)])
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_interval_of_complex_matrix_holds_its_norm(shape, dtype):
+    rng = np.random.default_rng(7)
+    a = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(dtype)
+    sigma = np.linalg.svd(a.astype(np.complex128), compute_uv=False)[0]
+    for matrix in (a, np.asfortranarray(a), a.conj().T):
+        bounds = spectral_bounds(matrix, kind="rigorous", width=1e-6)
+        assert bounds.converged
+        assert bounds.lower <= sigma * (1 + 1e-14)
+        assert sigma * (1 - 1e-14) <= bounds.upper <= (1 + 1e-6) * bounds.lower
