@@ -14,11 +14,11 @@ const LEAST_COLUMNS: usize = 96;
 /// of single precision; four vectors ask for far less of each.
 const MOST_COLUMNS_OF_TWO: usize = 8192;
 
-/// Elements above which memory is so much the bottleneck that four vectors cost what two do.
-const MOST_ELEMENTS_OF_TWO: usize = 1 << 23;
-
 /// The same for four.
 const MOST_COLUMNS_OF_FOUR: usize = 1 << 17;
+
+/// Elements above which memory is so much the bottleneck that four vectors cost what two do.
+const MOST_ELEMENTS_OF_TWO: usize = 1 << 23;
 
 /// Finds the top singular value of `op`.
 ///
@@ -34,7 +34,6 @@ pub(crate) fn run<O: BlockOperator>(op: &mut O, settings: Settings<'_>) -> Resul
         Attempt::Found(outcome) => return Ok(outcome),
         Attempt::Declined(n_passes) => n_passes,
     };
-    op.set_exponent(0);
     let maxiter = settings.maxiter.saturating_sub(spent).max(1);
     let outcome = lanczos::run(op, Settings { maxiter, ..settings })?;
     Ok(Outcome { n_passes: outcome.n_passes + spent, ..outcome })
