@@ -4,12 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
-use rayon::prelude::*;
-
 use crate::error::Error;
 use crate::operator::Runner;
 
 use super::pool::pool;
+use super::share::share;
 use super::threads::num_threads;
 
 /// How often the caller is asked whether to stop.
@@ -34,7 +33,7 @@ impl Runner for BlockRunner<'_> {
             }
         };
         if self.divide && pieces.len() > 1 {
-            pieces.par_iter_mut().for_each(unless_stopped);
+            share(pieces, &unless_stopped);
         } else {
             pieces.iter_mut().for_each(unless_stopped);
         }

@@ -7,6 +7,7 @@
 mod batch;
 mod cache;
 mod pool;
+mod share;
 mod threads;
 
 pub(crate) use batch::run;

@@ -1,0 +1,47 @@
+//! The blocks of one matrix, shared so that a thread meets the same ones again in the next pass.
+//!
+//! A solver reads its matrix dozens of times. Cores have caches of their own, and often not even a
+//! last-level one in common: a thread that keeps to its blocks finds them there, where a block that
+//! wanders is fetched anew. So every thread has a *home*, a run of consecutive blocks; only when that
+//! is done it helps the others, from the end of theirs.
+
+use std::ops::Range;
+use std::sync::Mutex;
+
+/// Calls `work` on every block from the threads of the current pool.
+pub(super) fn share<B: Send>(blocks: &mut [B], work: &(dyn Fn(&mut B) + Sync)) {
+    let threads = rayon::current_num_threads();
+    let unclaimed: Vec<_> = blocks.iter_mut().map(|block| Mutex::new(Some(block))).collect();
+    let take_part = || {
+        let home = home(unclaimed.len(), threads, rayon::current_thread_index().unwrap_or(0));
+        for i in itinerary(unclaimed.len(), home) {
+            // A lock that is held is a block that another thread is about to take.
+            let block = unclaimed[i].try_lock().ok().and_then(|mut block| block.take());
+            if let Some(block) = block {
+                work(block);
+            }
+        }
+    };
+    rayon::scope(|scope| {
+        for _ in 1..threads.min(unclaimed.len()) {
+            scope.spawn(|_| take_part());
+        }
+        take_part();
+    });
+}
+
+/// The blocks that are thread `i`'s own.
+fn home(nblocks: usize, threads: usize, i: usize) -> Range<usize> {
+    nblocks * i / threads..nblocks * (i + 1) / threads
+}
+
+/// All blocks in the order in which a thread looks for work: its own, then those of the homes that
+/// follow, each from its far end, which its owner reaches last.
+fn itinerary(nblocks: usize, home: Range<usize>) -> impl Iterator<Item = usize> {
+    let end = home.end;
+    home.clone().chain((end..nblocks).rev()).chain((0..home.start).rev())
+}
+
+#[cfg(test)]
+#[path = "../../tests/rust/unit/share.rs"]
+mod tests;
