@@ -11,6 +11,9 @@ const MAX_STEPS: usize = 100;
 /// The same for Laguerre's iteration towards a simple root.
 const LAGUERRE_STEPS: usize = 40;
 
+/// Steps of the inverse iteration, each of which gains most digits that can be had.
+const INVERSE_STEPS: usize = 3;
+
 /// The matrix: `alpha` of length k, `beta` of length k, the last one leading out of the matrix.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Tridiagonal {
@@ -86,50 +89,45 @@ impl Tridiagonal {
     /// The unit eigenvector of the top eigenvalue, from its twisted factorisation: the ratios are
     /// run from both ends and met where they agree best, so that no component is the difference
     /// of large numbers (Parlett and Dhillon, Linear Algebra Appl. 267, 1997).
+    ///
+    /// A top that stands twice may leave no row where both ends come through; any vector of its
+    /// space will do then.
     pub(crate) fn top_vector(&self, top: f64) -> Vec<f64> {
-        let k = self.len();
-        let least = top * f64::EPSILON * f64::EPSILON;
-        // What the rows before and after row j carry into it. A pivot that rounding made negative
-        // counts as tiny, but never in the mismatch, where it would pass for agreement.
-        let (mut above, mut below) = (vec![0.0; k], vec![0.0; k]);
-        let pivot = |j: usize, carried: f64| (top - self.alpha[j] - carried).max(least);
-        for j in 1..k {
-            above[j] = self.beta[j - 1] * (self.beta[j - 1] / pivot(j - 1, above[j - 1]));
+        let twisted = Twisted::new(self, top);
+        if twisted.is_sound() {
+            return unit(twisted.vector());
         }
-        for j in (0..k - 1).rev() {
-            below[j] = self.beta[j] * (self.beta[j] / pivot(j + 1, below[j + 1]));
-        }
-        let mismatch = |j: usize| (top - self.alpha[j] - above[j] - below[j]).abs();
-        let twist = (0..k).min_by(|&i, &j| mismatch(i).total_cmp(&mismatch(j))).unwrap_or(0);
-        let mut y = vec![1.0; k];
-        for j in (0..twist).rev() {
-            y[j] = y[j + 1] * (self.beta[j] / pivot(j, above[j]));
-        }
-        for j in twist + 1..k {
-            y[j] = y[j - 1] * (self.beta[j - 1] / pivot(j, below[j]));
-        }
-        let largest = y.iter().fold(0.0_f64, |m, x| m.max(*x));
-        let norm = largest * y.iter().map(|x| (x / largest) * (x / largest)).sum::<f64>().sqrt();
-        y.iter_mut().for_each(|x| *x /= norm);
-        y
+        // So far above the top that no rounding makes a pivot negative, and near enough that each
+        // step leaves a few roundings of the rest. No entry of the vector is negative, so ones
+        // cannot miss it.
+        let x = top * (1.0 + 8.0 * self.len() as f64 * f64::EPSILON);
+        (0..INVERSE_STEPS).fold(vec![1.0; self.len()], |y, _| unit(self.resolve(x, y).1))
     }
 
-    /// `|(x - T)^-1 e_1|` for an `x` above the spectrum, infinite elsewhere. Every term is positive.
-    pub(crate) fn resolvent_norm(&self, x: f64) -> f64 {
+    /// The pivots of `x - T` and the solution of `(x - T) y = rhs`, of use where all are positive.
+    fn resolve(&self, x: f64, rhs: Vec<f64>) -> (Vec<f64>, Vec<f64>) {
         let k = self.len();
-        let (mut pivots, mut y) = (vec![0.0; k], vec![1.0; k]);
+        let (mut pivots, mut y) = (vec![0.0; k], rhs);
         pivots[0] = x - self.alpha[0];
         for j in 1..k {
             let ratio = self.beta[j - 1] / pivots[j - 1];
             pivots[j] = x - self.alpha[j] - self.beta[j - 1] * ratio;
-            y[j] = ratio * y[j - 1];
-        }
-        if pivots.iter().any(|&pivot| pivot <= 0.0) {
-            return f64::INFINITY;
+            y[j] += ratio * y[j - 1];
         }
         for j in (0..k).rev() {
             let right = if j + 1 < k { self.beta[j] * y[j + 1] } else { 0.0 };
             y[j] = (y[j] + right) / pivots[j];
+        }
+        (pivots, y)
+    }
+
+    /// `|(x - T)^-1 e_1|` for an `x` above the spectrum, infinite elsewhere. Every term is positive.
+    pub(crate) fn resolvent_norm(&self, x: f64) -> f64 {
+        let mut first = vec![0.0; self.len()];
+        first[0] = 1.0;
+        let (pivots, y) = self.resolve(x, first);
+        if pivots.iter().any(|&pivot| pivot <= 0.0) {
+            return f64::INFINITY;
         }
         y.iter().map(|y| y * y).sum::<f64>().sqrt()
     }
@@ -174,6 +172,74 @@ impl Tridiagonal {
             count += usize::from(d < 0.0);
         }
         count
+    }
+}
+
+/// `y` at unit length; its entries are not negative and may be far out of range for squares.
+fn unit(mut y: Vec<f64>) -> Vec<f64> {
+    let largest = y.iter().fold(0.0_f64, |m, x| m.max(*x));
+    let norm = largest * y.iter().map(|x| (x / largest) * (x / largest)).sum::<f64>().sqrt();
+    y.iter_mut().for_each(|x| *x /= norm);
+    y
+}
+
+/// `top - T`, eliminated from both ends towards row `twist`.
+struct Twisted<'t> {
+    matrix: &'t Tridiagonal,
+    top: f64,
+    /// What the rows before row `j` carry into it.
+    above: Vec<f64>,
+    /// What the rows after row `j` carry into it.
+    below: Vec<f64>,
+    twist: usize,
+}
+
+impl<'t> Twisted<'t> {
+    fn new(matrix: &'t Tridiagonal, top: f64) -> Self {
+        let k = matrix.len();
+        let beta = &matrix.beta;
+        let mut new = Self { matrix, top, above: vec![0.0; k], below: vec![0.0; k], twist: 0 };
+        for j in 1..k {
+            new.above[j] = beta[j - 1] * (beta[j - 1] / new.pivot(j - 1, new.above[j - 1]));
+        }
+        for j in (0..k - 1).rev() {
+            new.below[j] = beta[j] * (beta[j] / new.pivot(j + 1, new.below[j + 1]));
+        }
+        let mismatch = |j: usize| new.rest(j, new.above[j] + new.below[j]).abs();
+        let twist = (0..k).min_by(|&i, &j| mismatch(i).total_cmp(&mismatch(j))).unwrap_or(0);
+        Self { twist, ..new }
+    }
+
+    fn rest(&self, j: usize, carried: f64) -> f64 {
+        self.top - self.matrix.alpha[j] - carried
+    }
+
+    /// A pivot that rounding made negative counts as tiny, but never in the mismatch, where it would
+    /// pass for agreement.
+    fn pivot(&self, j: usize, carried: f64) -> f64 {
+        self.rest(j, carried).max(self.top * f64::EPSILON * f64::EPSILON)
+    }
+
+    /// Whether every pivot on the way to the twist stands clear of rounding: one that does not
+    /// belongs to a part of the matrix that has the top value for itself.
+    fn is_sound(&self) -> bool {
+        let least = 4.0 * f64::EPSILON * self.top;
+        let before = (0..self.twist).all(|j| self.rest(j, self.above[j]) >= least);
+        before && (self.twist + 1..self.matrix.len()).all(|j| self.rest(j, self.below[j]) >= least)
+    }
+
+    /// The eigenvector with a one where the ends meet.
+    fn vector(&self) -> Vec<f64> {
+        let k = self.matrix.len();
+        let beta = &self.matrix.beta;
+        let mut y = vec![1.0; k];
+        for j in (0..self.twist).rev() {
+            y[j] = y[j + 1] * (beta[j] / self.pivot(j, self.above[j]));
+        }
+        for j in self.twist + 1..k {
+            y[j] = y[j - 1] * (beta[j - 1] / self.pivot(j, self.below[j]));
+        }
+        y
     }
 }
 

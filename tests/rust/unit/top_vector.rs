@@ -188,3 +188,31 @@ fn nearly_detached_component_is_right_whatever_its_coupling() {
         assert!((y[1] / y[0] / (beta / gap) - 1.0).abs() <= 1e-14, "beta {beta:e}");
     }
 }
+
+#[test]
+fn top_that_stands_twice_yields_some_vector_of_its_space() {
+    // Two copies, hardly coupled, one of them perhaps reversed: what the doubled form of a complex
+    // matrix is reduced to.
+    for k in [2, 5, 20, 45] {
+        for seed in 0..50 {
+            for coupling in [0.0, 1e-30, 1e-17, 1e-15, 1e-12] {
+                let one = random(k, seed, |_| 1.0);
+                let (mut alpha, mut beta) = (one.alpha.clone(), one.beta[..k - 1].to_vec());
+                if seed % 2 == 1 {
+                    alpha.reverse();
+                    beta.reverse();
+                }
+                let off = [&one.beta[..k - 1], &[coupling], &beta].concat();
+                let twice = tridiagonal(&[one.alpha, alpha].concat(), &off);
+                for ulps in [-2.0, 0.0, 2.0] {
+                    let top = twice.top(0.0);
+                    let y = twice.top_vector(top * (1.0 + ulps * f64::EPSILON));
+                    let image = dense(&twice).into_iter().map(|row| naive_dot(&row, &y));
+                    let residual: f64 = image.zip(&y).map(|(z, y)| (z - top * y).powi(2)).sum();
+                    let context = format!("order {k}, seed {seed}, coupling {coupling:e}");
+                    assert!(residual.sqrt() <= 1e-13 * top, "{context}: {residual:e}");
+                }
+            }
+        }
+    }
+}
