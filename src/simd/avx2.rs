@@ -183,6 +183,10 @@ impl Vector<f32, 16> for F32s {
                 _mm256_max_ps(self.1, _mm256_andnot_ps(sign, y.1)),
             )
         };
+        fn power_below(self) -> Self = {
+            let exponent = _mm256_set1_ps(f32::INFINITY);
+            Self(_mm256_and_ps(self.0, exponent), _mm256_and_ps(self.1, exponent))
+        };
         fn sum(self) -> f32 = sum_ps(_mm256_add_ps(self.0, self.1));
         fn max(self) -> f32 = {
             let x = _mm256_max_ps(self.0, self.1);
@@ -282,6 +286,10 @@ impl Vector<f64, 8> for F64s {
                 _mm256_max_pd(self.0, _mm256_andnot_pd(sign, y.0)),
                 _mm256_max_pd(self.1, _mm256_andnot_pd(sign, y.1)),
             )
+        };
+        fn power_below(self) -> Self = {
+            let exponent = _mm256_set1_pd(f64::INFINITY);
+            Self(_mm256_and_pd(self.0, exponent), _mm256_and_pd(self.1, exponent))
         };
         fn sum(self) -> f64 = sum_pd(_mm256_add_pd(self.0, self.1));
         fn max(self) -> f64 = {
