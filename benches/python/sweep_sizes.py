@@ -1,4 +1,4 @@
-"""Square matrices of every size beside every peer: is there one at which a peer is faster?
+"""Square matrices of every size, beside every peer, to see whether one is faster anywhere.
 
     python benches/python/sweep_sizes.py measure FILE --dtype float64 --from 2 --to 128
     python benches/python/sweep_sizes.py write FILE --output benches/record/NAME
@@ -31,8 +31,8 @@ LARGEST = 4096
 # Beyond this size a peer is left out once it was so many times slower than we are.
 PATIENT_UP_TO, HOPELESS = 1024, 20.0
 # Rounds and calls of a sample, by size.
-ROUNDS = ((64, 9), (512, 7), (1024, 5), (LARGEST + 1, 3))
-CALLS = ((16, 100), (64, 20), (LARGEST + 1, 1))
+ROUNDS = ((128, 5), (LARGEST, 3))
+CALLS = ((16, 100), (64, 20), (LARGEST, 1))
 
 Norm = Callable[[engines.Matrix], float]
 
@@ -152,8 +152,8 @@ def write(path: Path, output: Path) -> None:
     plot(lines, output.with_suffix(".png"))
     how = (
         "Square float32 and float64 matrices of Gaussian entries, to the default tolerance of each"
-        " engine. Engines take turns; a ratio is the median over the rounds (9 for small sizes, 3"
-        f" for the largest). Beyond {PATIENT_UP_TO}, a peer that took more than {HOPELESS:.0f} times"
+        " engine. Engines take turns; a ratio is the median over the rounds (5 for small sizes, 3"
+        f" for the others). Beyond {PATIENT_UP_TO}, a peer that took more than {HOPELESS:.0f} times"
         " our time at the size before was not asked again: `-`."
     )
     head = f"# {machine.today()}, {machine.cpu()['model name']}: every size\n\n{how}\n"
