@@ -9,7 +9,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use ndarray::ArrayView2;
 
 use crate::error::Error;
-use crate::matrix::{Matrix, Store};
+use crate::matrix::{Batch, Matrix, Store};
 use crate::route::Units;
 use crate::schedule;
 use crate::simd::Level;
@@ -85,32 +85,34 @@ pub struct Control<'a> {
 
 /// Solves every matrix and calls `done(index, solution)` as each one finishes, on any thread.
 ///
+/// The matrices come as a slice of [`Matrix`] or as one [`Stack`](crate::Stack).
+///
 /// # Errors
 /// [`Error::InvalidParameter`] or [`Error::ShapeMismatch`] for a setting that will not do,
 /// [`Error::NonFinite`] when `check_finite` is set, [`Error::LevelUnavailable`] for a tier forced
 /// in vain, [`Error::Interrupted`] when the caller stopped the call.
-pub fn solve_each(
-    matrices: &[Matrix<'_>],
+pub fn solve_each<'m, 'a: 'm>(
+    matrices: impl Into<Batch<'m, 'a>>,
     request: &Request<'_>,
     control: Control<'_>,
     done: &(dyn Fn(usize, Solution) + Sync),
 ) -> Result<(), Error> {
-    run(matrices, request, control, None, done)
+    run(&matrices.into(), request, control, None, done)
 }
 
 /// The engine of every call; `sigma` takes the norms of finite matrices that need no [`Solution`].
 fn run(
-    matrices: &[Matrix<'_>],
+    batch: &Batch<'_, '_>,
     request: &Request<'_>,
     control: Control<'_>,
     sigma: Option<&(dyn Fn(usize, f64) + Sync)>,
     done: &(dyn Fn(usize, Solution) + Sync),
 ) -> Result<(), Error> {
-    validate::request(matrices, request)?;
+    validate::request(batch, request)?;
     validate::num_threads(control.num_threads)?;
     let level = Level::current()?;
-    let units = Units::of(matrices, request.goal);
-    let sizes = units.sizes(matrices);
+    let units = Units::of(batch, request.goal);
+    let sizes = units.sizes(batch);
     let solution = |i: usize, solution: Solution| {
         if request.check_finite && solution.entries.n_nonfinite > 0 {
             return Err(Error::NonFinite { index: i });
@@ -120,7 +122,7 @@ fn run(
     };
     schedule::run(&sizes, control.num_threads, control.interrupted, &|i, runner| {
         let sink = Sink { solution: &solution, sigma: sigma.map(|f| f as &dyn Fn(usize, f64)) };
-        solve_unit(matrices, units.unit(i), request, level, runner, &sink)
+        solve_unit(batch, units.unit(i), request, level, runner, &sink)
     })
 }
 
@@ -141,13 +143,14 @@ fn run(
 /// assert!(solutions[0].residual < 1e-12);
 /// # Ok::<(), rsspecnorm::Error>(())
 /// ```
-pub fn solve(
-    matrices: &[Matrix<'_>],
+pub fn solve<'m, 'a: 'm>(
+    matrices: impl Into<Batch<'m, 'a>>,
     request: &Request<'_>,
     control: Control<'_>,
 ) -> Result<Vec<Solution>, Error> {
-    let solutions: Vec<OnceLock<Solution>> = matrices.iter().map(|_| OnceLock::new()).collect();
-    solve_each(matrices, request, control, &|i, solution| {
+    let batch = matrices.into();
+    let solutions: Vec<OnceLock<Solution>> = (0..batch.len()).map(|_| OnceLock::new()).collect();
+    solve_each(batch, request, control, &|i, solution| {
         // Each index comes once, so the cell is empty.
         let _ = solutions[i].set(solution);
     })?;
@@ -180,16 +183,17 @@ pub struct Norms {
 /// assert!(norms.missed.is_empty());
 /// # Ok::<(), rsspecnorm::Error>(())
 /// ```
-pub fn norms(
-    matrices: &[Matrix<'_>],
+pub fn norms<'m, 'a: 'm>(
+    matrices: impl Into<Batch<'m, 'a>>,
     request: &Request<'_>,
     control: Control<'_>,
 ) -> Result<Norms, Error> {
-    let sigma: Vec<AtomicU64> = matrices.iter().map(|_| AtomicU64::new(0)).collect();
+    let batch = matrices.into();
+    let sigma: Vec<AtomicU64> = (0..batch.len()).map(|_| AtomicU64::new(0)).collect();
     let missed = Mutex::new(Vec::new());
     let request = Request { vectors: false, second: false, ..*request };
     let store = |i: usize, x: f64| sigma[i].store(x.to_bits(), Ordering::Relaxed);
-    run(matrices, &request, control, Some(&store), &|i, solution| {
+    run(&batch, &request, control, Some(&store), &|i, solution| {
         store(i, solution.sigma);
         if !solution.converged {
             let mut missed = missed.lock().unwrap_or_else(PoisonError::into_inner);

@@ -35,7 +35,7 @@ mod validate;
 pub use api::{Control, Entries, Goal, Method, Norms, Request, Solution};
 pub use api::{norms, set_num_threads, solve, solve_each, spectral_norm};
 pub use error::Error;
-pub use matrix::{MatMut, MatRef, Matrix, Storage, Store};
+pub use matrix::{Batch, MatMut, MatRef, Matrix, Slab, Stack, StackStorage, Storage, Store};
 pub use normalize::{AnyTask, Order, Steppable, Steps, Task, Weights, normalize};
 pub use scalar::Element;
 pub use schedule::num_threads;

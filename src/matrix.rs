@@ -6,6 +6,7 @@
 //! and imaginary parts side by side, twice as many columns. No maths lives here.
 
 mod mutable;
+mod stack;
 
 use bytemuck::Pod;
 use half::{bf16, f16};
@@ -15,6 +16,8 @@ use num_complex::Complex;
 use crate::scalar::Element;
 
 pub use mutable::MatMut;
+pub(crate) use stack::with_slab;
+pub use stack::{Batch, Slab, Stack, StackStorage};
 
 /// A matrix stored by rows, each row a contiguous slice.
 #[derive(Debug, Clone, Copy)]
@@ -151,6 +154,9 @@ pub(crate) use with_storage;
 pub trait Store: Element {
     /// Wraps a typed matrix.
     fn store(a: MatRef<'_, Self>) -> Storage<'_>;
+
+    /// Wraps a typed stack.
+    fn store_stack(a: Slab<'_, Self>) -> StackStorage<'_>;
 }
 
 macro_rules! impl_store {
@@ -158,6 +164,9 @@ macro_rules! impl_store {
         impl Store for $t {
             fn store(a: MatRef<'_, Self>) -> Storage<'_> {
                 Storage::$variant(a)
+            }
+            fn store_stack(a: Slab<'_, Self>) -> StackStorage<'_> {
+                StackStorage::$variant(a)
             }
         }
     )*};

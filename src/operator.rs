@@ -57,6 +57,12 @@ pub trait Runner {
     fn run<B: Send>(&self, blocks: &mut [B], work: &(dyn Fn(&mut B) + Sync)) -> Result<(), Error>;
 }
 
+impl<R: Runner> Runner for &R {
+    fn run<B: Send>(&self, blocks: &mut [B], work: &(dyn Fn(&mut B) + Sync)) -> Result<(), Error> {
+        R::run(self, blocks, work)
+    }
+}
+
 /// One block of a pass: rows of the operator, their piece of `t`, and a partial `z`.
 #[derive(Debug)]
 struct Block<'a> {

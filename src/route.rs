@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use crate::algorithms::direct::Shape;
 use crate::api::Goal;
-use crate::matrix::{Matrix, Storage};
+use crate::matrix::{Batch, Matrix, Storage};
 
 /// Columns and entries up to which eight matrices share the lanes of a vector. Beyond, the copy of
 /// eight leaves the near caches, and a matrix that comes alone pays for seven empty lanes.
@@ -23,8 +23,10 @@ const DIRECT_COLUMNS_WIDE: usize = 128;
 /// Entries beyond which a matrix is worth several threads and its copy too large for the caches.
 const DIRECT_LEN: usize = 1 << 17;
 
-/// Matrices of one unit at most: enough to spread the cost of its room, few enough to share out.
+/// Matrices of one unit at most, and elements if they are tiny: enough to spread the cost of its
+/// room, few enough to share out.
 const UNIT_LEN: usize = 64;
+const UNIT_ELEMENTS: usize = 1 << 12;
 
 /// How a matrix is solved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,39 +63,90 @@ pub(crate) fn shape(matrix: &Matrix<'_>) -> Shape {
 
 /// The units of work of one call.
 pub(crate) struct Units {
-    /// Indices of the matrices, each unit's side by side.
-    order: Vec<usize>,
+    /// Indices of the matrices, each unit's side by side, where that is not their own order.
+    order: Option<Vec<usize>>,
     units: Vec<Range<usize>>,
 }
 
+/// The matrices of one unit, by their indices, which rise.
+#[derive(Clone, Copy)]
+pub(crate) struct Unit<'u> {
+    order: Option<&'u [usize]>,
+    start: usize,
+    len: usize,
+}
+
+impl Unit<'_> {
+    pub(crate) fn len(self) -> usize {
+        self.len
+    }
+
+    /// The index of matrix `k` of the unit.
+    pub(crate) fn index(self, k: usize) -> usize {
+        self.order.map_or(self.start + k, |order| order[self.start + k])
+    }
+
+    /// The matrices of the unit, eight at a time.
+    pub(crate) fn eights(self) -> impl Iterator<Item = Self> {
+        let eight =
+            move |k: usize| Self { start: self.start + k, len: 8.min(self.len - k), ..self };
+        (0..self.len).step_by(8).map(eight)
+    }
+}
+
 impl Units {
-    pub(crate) fn of(matrices: &[Matrix<'_>], goal: Goal) -> Self {
+    pub(crate) fn of(batch: &Batch<'_, '_>, goal: Goal) -> Self {
+        match batch {
+            Batch::Each(matrices) => Self::of_each(matrices, goal),
+            Batch::Stack(stack) => {
+                let step = if stack.is_empty() { 1 } else { unit_len(&stack.get(0), goal) };
+                Self { order: None, units: cut(0..stack.len(), step).collect() }
+            }
+        }
+    }
+
+    fn of_each(matrices: &[Matrix<'_>], goal: Goal) -> Self {
         let keys: Vec<u64> = matrices.iter().map(|matrix| key(matrix, goal)).collect();
         let mut order: Vec<usize> = (0..matrices.len()).collect();
-        // The matrices of a stack are in order already.
-        if !keys.is_sorted() {
+        let is_sorted = keys.is_sorted();
+        if !is_sorted {
             order.sort_by_key(|&i| keys[i]);
         }
         let mut units = Vec::new();
         let mut start = 0;
         for same in order.chunk_by(|&i, &j| keys[i] == keys[j]) {
             let end = start + same.len();
-            let step = if keys[same[0]] == ALONE { 1 } else { UNIT_LEN };
-            units.extend((start..end).step_by(step).map(|at| at..(at + step).min(end)));
+            units.extend(cut(start..end, unit_len(&matrices[same[0]], goal)));
             start = end;
         }
-        Self { order, units }
+        Self { order: (!is_sorted).then_some(order), units }
     }
 
-    /// The matrices of unit `i`, in rising order.
-    pub(crate) fn unit(&self, i: usize) -> &[usize] {
-        &self.order[self.units[i].clone()]
+    pub(crate) fn unit(&self, i: usize) -> Unit<'_> {
+        let Range { start, end } = self.units[i];
+        Unit { order: self.order.as_deref(), start, len: end - start }
     }
 
     /// The size of each unit in elements.
-    pub(crate) fn sizes(&self, matrices: &[Matrix<'_>]) -> Vec<usize> {
-        let size = |unit: &Range<usize>| unit.len() * matrices[self.order[unit.start]].len();
-        self.units.iter().map(size).collect()
+    pub(crate) fn sizes(&self, batch: &Batch<'_, '_>) -> Vec<usize> {
+        let first = (!batch.is_empty()).then(|| batch.get(0).len());
+        let size = |i: usize| match (batch, first) {
+            (Batch::Stack(_), Some(len)) => self.unit(i).len() * len,
+            _ => self.unit(i).len() * batch.get(self.unit(i).index(0)).len(),
+        };
+        (0..self.units.len()).map(size).collect()
+    }
+}
+
+fn cut(Range { start, end }: Range<usize>, step: usize) -> impl Iterator<Item = Range<usize>> {
+    (start..end).step_by(step).map(move |at| at..(at + step).min(end))
+}
+
+/// The most matrices like this one that make up a unit.
+fn unit_len(matrix: &Matrix<'_>, goal: Goal) -> usize {
+    match key(matrix, goal) {
+        ALONE => 1,
+        _ => (UNIT_ELEMENTS / matrix.len()).max(UNIT_LEN),
     }
 }
 

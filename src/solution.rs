@@ -15,10 +15,10 @@ use crate::api::{Goal, Request};
 use crate::complex;
 use crate::error::Error;
 use crate::kernels::matvec::{matvec, rmatvec};
-use crate::matrix::{MatRef, Matrix, with_storage};
-use crate::operator::gather::{fill_lane, survey, widened};
+use crate::matrix::{Batch, MatRef, Matrix, with_storage};
+use crate::operator::gather::{fill_lanes, survey, widened};
 use crate::operator::{Dense, Runner};
-use crate::route::{Route, route, shape};
+use crate::route::{Route, Unit, route, shape};
 use crate::scalar::{Element, ldexp, ldexp_down, ldexp_up};
 use crate::simd::Level;
 
@@ -83,21 +83,21 @@ pub(crate) struct Sink<'a> {
     pub(crate) sigma: Option<&'a dyn Fn(usize, f64)>,
 }
 
-/// Solves the matrices at `indices`, which share one route.
+/// Solves the matrices of a unit, which share one route.
 pub(crate) fn solve_unit<R: Runner + Copy>(
-    matrices: &[Matrix<'_>],
-    indices: &[usize],
+    batch: &Batch<'_, '_>,
+    unit: Unit<'_>,
     request: &Request<'_>,
     level: Level,
     runner: R,
     sink: &Sink<'_>,
 ) -> Result<(), Error> {
     let wanted = Wanted { second: request.second || request.vectors, vectors: request.vectors };
-    for &i in indices {
-        let matrix = &matrices[i];
+    for i in (0..unit.len()).map(|k| unit.index(k)) {
+        let matrix = &batch.get(i);
         let solution = match route(matrix, request.goal) {
             Route::Nothing => Solution::trivial(matrix, 0.0, request.vectors),
-            Route::Eight => return eights(matrices, indices, wanted, level, sink),
+            Route::Eight => return eights(batch, unit, wanted, level, sink),
             Route::One => one(matrix, wanted, level),
             Route::Lanczos => {
                 let v0 = request.v0.map(|v0| v0[i]);
@@ -111,31 +111,36 @@ pub(crate) fn solve_unit<R: Runner + Copy>(
 
 /// Solves small matrices of one shape, eight at a time.
 fn eights(
-    matrices: &[Matrix<'_>],
-    indices: &[usize],
+    batch: &Batch<'_, '_>,
+    unit: Unit<'_>,
     wanted: Wanted,
     level: Level,
     sink: &Sink<'_>,
 ) -> Result<(), Error> {
-    let mut eight = Eight::new(level, shape(&matrices[indices[0]]));
-    for indices in indices.chunks(8) {
+    let mut eight = Eight::new(level, shape(&batch.get(unit.index(0))));
+    for unit in unit.eights() {
         let begin = sink.sigma.is_none().then(Instant::now);
-        for (lane, &i) in indices.iter().enumerate() {
-            fill_lane(&matrices[i], lane, eight.entries_mut());
+        let indices = (0..unit.len()).map(|k| unit.index(k));
+        fill_lanes(level, batch, indices, eight.entries_mut());
+        if let Some(sigma) = sink.sigma
+            && let Some(norms) = eight.norms()
+        {
+            norms[..unit.len()].iter().enumerate().for_each(|(k, &x)| sigma(unit.index(k), x));
+            continue;
         }
         eight.solve();
         if let Some(sigma) = sink.sigma {
-            let mut all = indices.iter().enumerate();
-            if all.all(|(lane, &i)| eight.sigma(lane).map(|x| sigma(i, x)).is_some()) {
+            let mut all = 0..unit.len();
+            if all.all(|k| eight.sigma(k).map(|x| sigma(unit.index(k), x)).is_some()) {
                 continue;
             }
         }
-        let elapsed = begin.map_or(Duration::ZERO, |begin| begin.elapsed() / indices.len() as u32);
-        for (&i, outcome) in indices.iter().zip(eight.outcomes(indices.len(), wanted)) {
-            let mut solution =
-                Solution::from_outcome(&matrices[i], outcome, wanted, Method::Direct);
+        let elapsed = begin.map_or(Duration::ZERO, |begin| begin.elapsed() / unit.len() as u32);
+        for (k, outcome) in eight.outcomes(unit.len(), wanted).enumerate() {
+            let matrix = &batch.get(unit.index(k));
+            let mut solution = Solution::from_outcome(matrix, outcome, wanted, Method::Direct);
             solution.elapsed = elapsed;
-            (sink.solution)(i, solution)?;
+            (sink.solution)(unit.index(k), solution)?;
         }
     }
     Ok(())

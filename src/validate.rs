@@ -7,7 +7,7 @@ use std::fmt::Display;
 
 use crate::api::{Goal, Request};
 use crate::error::Error;
-use crate::matrix::{MatMut, Matrix};
+use crate::matrix::{Batch, MatMut};
 use crate::normalize::{Steppable, Steps, Task, Weights};
 
 /// The smallest relative error that double precision can promise.
@@ -20,13 +20,13 @@ const MIN_FAILURE_PROB: f64 = 1e-12;
 ///
 /// # Errors
 /// [`Error::InvalidParameter`] or [`Error::ShapeMismatch`], naming the argument.
-pub(crate) fn request(matrices: &[Matrix<'_>], request: &Request<'_>) -> Result<(), Error> {
+pub(crate) fn request(batch: &Batch<'_, '_>, request: &Request<'_>) -> Result<(), Error> {
     goal(request.goal)?;
     if request.maxiter == 0 {
         return Err(invalid("maxiter", "at least 1", 0));
     }
     match request.v0 {
-        Some(v0) => starts(matrices, v0),
+        Some(v0) => starts(batch, v0),
         None => Ok(()),
     }
 }
@@ -70,12 +70,12 @@ fn failure_prob(failure_prob: f64) -> Result<(), Error> {
     Ok(())
 }
 
-fn starts(matrices: &[Matrix<'_>], v0: &[&[f64]]) -> Result<(), Error> {
-    if v0.len() != matrices.len() {
-        let expected = format!("one vector per matrix, {} in all", matrices.len());
+fn starts(batch: &Batch<'_, '_>, v0: &[&[f64]]) -> Result<(), Error> {
+    if v0.len() != batch.len() {
+        let expected = format!("one vector per matrix, {} in all", batch.len());
         return Err(Error::ShapeMismatch { argument: "v0", expected, got: v0.len().to_string() });
     }
-    for (a, v0) in matrices.iter().zip(v0) {
+    for (a, v0) in batch.iter().zip(v0) {
         let ncols = a.parts() * a.shape().1;
         if v0.len() != ncols {
             let what = if a.is_complex() { "twice the columns" } else { "the columns" };

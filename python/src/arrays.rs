@@ -6,16 +6,19 @@
 //! says why it cannot; here an array that is not ready is only refused.
 
 use half::{bf16, f16};
-use ndarray::{ArrayView3, ArrayViewD, Axis, Ix2, Ix3};
+use ndarray::{ArrayD, ArrayView3, ArrayViewD, Axis, Ix2, Ix3};
 use numpy::npyffi::NPY_TYPES;
 use numpy::prelude::*;
 use numpy::{Element, PyArrayDescr, PyArrayDyn, PyReadonlyArrayDyn, PyUntypedArray};
 use pyo3::exceptions::{PyMemoryError, PyTypeError};
 use pyo3::prelude::*;
-use rsspecnorm::{Matrix, Store};
+use rsspecnorm::{Batch, Matrix, Stack, Store};
 
 /// The numpy crate refuses to view an array of more axes, and does so by a panic.
 const MAX_NDIM: usize = 32;
+
+/// Elements of a matrix that is copied out of a list: far less work than its norm.
+const MAX_COPIED: usize = 1 << 12;
 
 /// Whether an object is an array that the other functions of this module take as it is.
 #[pyfunction]
@@ -74,10 +77,10 @@ pub(crate) fn has_ready_layout(a: &Bound<'_, PyUntypedArray>) -> bool {
 
 /// One array, borrowed for the length of a call.
 enum Borrowed<'py> {
-    F16(PyReadonlyArrayDyn<'py, f16>),
-    Bf16(PyReadonlyArrayDyn<'py, bf16>),
-    F32(PyReadonlyArrayDyn<'py, f32>),
-    F64(PyReadonlyArrayDyn<'py, f64>),
+    F16(Held<'py, f16>),
+    Bf16(Held<'py, bf16>),
+    F32(Held<'py, f32>),
+    F64(Held<'py, f64>),
     /// The real and imaginary parts of a complex array, side by side.
     Pairs(Box<Borrowed<'py>>),
     /// Arrays without elements are never viewed: their pointers and strides mean nothing.
@@ -89,7 +92,8 @@ enum Borrowed<'py> {
 }
 
 impl<'py> Borrowed<'py> {
-    fn new(a: &Bound<'py, PyUntypedArray>) -> PyResult<Self> {
+    /// Borrows an array, or copies one that is small if it `copies`.
+    fn new(a: &Bound<'py, PyUntypedArray>, copies: bool) -> PyResult<Self> {
         let dtype = dtype_of(a).filter(|_| has_ready_layout(a));
         let dtype = dtype.ok_or_else(|| PyTypeError::new_err("the array is not ready"))?;
         let shape = a.shape();
@@ -99,15 +103,27 @@ impl<'py> Borrowed<'py> {
             return Ok(Self::Empty { nrows, ncols, complex });
         }
         Ok(match dtype {
-            Dtype::F16 => Self::F16(borrow(a)?),
-            Dtype::Bf16 => Self::Bf16(borrow(a)?),
-            Dtype::F32 => Self::F32(borrow(a)?),
-            Dtype::F64 => Self::F64(borrow(a)?),
+            Dtype::F16 => Self::F16(Held::new(a, copies)?),
+            Dtype::Bf16 => Self::Bf16(Held::new(a, copies)?),
+            Dtype::F32 => Self::F32(Held::new(a, copies)?),
+            Dtype::F64 => Self::F64(Held::new(a, copies)?),
             Dtype::Complex(part) => {
                 let parts = a.call_method1("view", (part,))?;
-                Self::Pairs(Box::new(Self::new(parts.cast::<PyUntypedArray>()?)?))
+                Self::Pairs(Box::new(Self::new(parts.cast::<PyUntypedArray>()?, copies)?))
             }
         })
+    }
+
+    /// The array as one stack, where its leading axes allow.
+    fn stack(&self) -> Option<Stack<'_>> {
+        match self {
+            Self::F16(a) => stack_of(a.as_array()),
+            Self::Bf16(a) => stack_of(a.as_array()),
+            Self::F32(a) => stack_of(a.as_array()),
+            Self::F64(a) => stack_of(a.as_array()),
+            Self::Pairs(parts) => parts.stack()?.paired(),
+            Self::Empty { .. } => None,
+        }
     }
 
     fn push_matrices<'a>(&'a self, count: usize, matrices: &mut Vec<Matrix<'a>>) {
@@ -133,8 +149,42 @@ impl<'py> Borrowed<'py> {
     }
 }
 
-fn borrow<'py, T: Element>(a: &Bound<'py, PyUntypedArray>) -> PyResult<PyReadonlyArrayDyn<'py, T>> {
-    Ok(a.cast::<PyArrayDyn<T>>()?.try_readonly()?)
+/// A stack whose leading axes make up one; `None` where their strides forbid it.
+fn stack_of<'a, T: Store>(mut a: ArrayViewD<'a, T>) -> Option<Stack<'a>> {
+    while a.ndim() > 3 {
+        if !a.merge_axes(Axis(0), Axis(1)) {
+            return None;
+        }
+        a = a.index_axis_move(Axis(0), 0);
+    }
+    Stack::from_view(a.into_dimensionality::<Ix3>().ok()?)
+}
+
+/// The elements of one array for the length of a call.
+enum Held<'py, T: Element> {
+    Borrowed(PyReadonlyArrayDyn<'py, T>),
+    /// Every borrow of a part of an array is compared with all others of that array, so many views
+    /// of one would take the square of their number.
+    Copied(ArrayD<T>),
+}
+
+impl<'py, T: Element + Copy> Held<'py, T> {
+    fn new(a: &Bound<'py, PyUntypedArray>, copies: bool) -> PyResult<Self> {
+        let borrowed = a.cast::<PyArrayDyn<T>>()?.try_readonly()?;
+        let view = borrowed.as_array();
+        // A copy of what has gaps would have another layout.
+        Ok(match copies && view.len() <= MAX_COPIED && view.as_slice_memory_order().is_some() {
+            true => Self::Copied(view.to_owned()),
+            false => Self::Borrowed(borrowed),
+        })
+    }
+
+    fn as_array(&self) -> ArrayViewD<'_, T> {
+        match self {
+            Self::Borrowed(a) => a.as_array(),
+            Self::Copied(a) => a.view(),
+        }
+    }
 }
 
 /// Walks the leading axes in C order; the last of them without a heap or a dynamic dimension.
@@ -160,6 +210,21 @@ fn push_stack<'a, T: Store>(stack: ArrayViewD<'a, T>, matrices: &mut Vec<Matrix<
     }
 }
 
+/// Views of all matrices of one call.
+pub(crate) enum Matrices<'a> {
+    Each(Vec<Matrix<'a>>),
+    Stack(Stack<'a>),
+}
+
+impl<'a> Matrices<'a> {
+    pub(crate) fn batch(&self) -> Batch<'_, 'a> {
+        match self {
+            Self::Each(matrices) => Batch::from(matrices),
+            Self::Stack(stack) => Batch::from(*stack),
+        }
+    }
+}
+
 /// The matrices of one call: a matrix, a stack, or a list of matrices.
 pub(crate) struct Input<'py> {
     arrays: Vec<Borrowed<'py>>,
@@ -176,12 +241,14 @@ impl<'py> Input<'py> {
     /// Borrows one ready array, or a list of ready 2-D arrays.
     pub(crate) fn extract(object: &Bound<'py, PyAny>) -> PyResult<Self> {
         if let Ok(a) = object.cast::<PyUntypedArray>() {
-            let arrays = vec![Borrowed::new(a)?];
+            let arrays = vec![Borrowed::new(a, false)?];
             let batch = a.shape()[..a.ndim() - 2].to_vec();
             return Ok(Self { arrays, form: Form::Stack(batch) });
         }
-        let arrays: PyResult<_> =
-            object.try_iter()?.map(|a| Borrowed::new(a?.cast::<PyUntypedArray>()?)).collect();
+        let borrowed = |a: PyResult<Bound<'py, PyAny>>| -> PyResult<_> {
+            Borrowed::new(a?.cast::<PyUntypedArray>()?, true)
+        };
+        let arrays: PyResult<_> = object.try_iter()?.map(borrowed).collect();
         Ok(Self { arrays: arrays?, form: Form::List })
     }
 
@@ -191,17 +258,23 @@ impl<'py> Input<'py> {
     }
 
     /// Every matrix, in C order.
-    pub(crate) fn matrices(&self) -> PyResult<Vec<Matrix<'_>>> {
+    pub(crate) fn matrices(&self) -> PyResult<Matrices<'_>> {
         let count = match &self.form {
             Form::Stack(batch) => batch.iter().product(),
             Form::List => self.arrays.len(),
         };
+        if let (Form::Stack(batch), [array]) = (&self.form, &*self.arrays)
+            && !batch.is_empty()
+            && let Some(stack) = array.stack()
+        {
+            return Ok(Matrices::Stack(stack));
+        }
         let mut matrices = Vec::new();
         // A stack of empty matrices can be longer than memory while its array takes none.
         matrices.try_reserve_exact(count).map_err(|e| PyMemoryError::new_err(e.to_string()))?;
         let each = if matches!(self.form, Form::List) { 1 } else { count };
         self.arrays.iter().for_each(|a| a.push_matrices(each, &mut matrices));
-        Ok(matrices)
+        Ok(Matrices::Each(matrices))
     }
 
     /// What the caller would write for the matrix of this flat index.

@@ -2,7 +2,7 @@
 
 use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
-use rsspecnorm::{Control, Error, Goal, Matrix, Method, Norms, Request, Solution};
+use rsspecnorm::{Batch, Control, Error, Goal, Method, Norms, Request, Solution};
 
 use crate::arrays::Input;
 use crate::errors::Failure;
@@ -27,7 +27,7 @@ pub(crate) fn norms<'py>(
     let request = Request { goal: Goal::Rtol(rtol), ..Request::default() };
     let input = Input::extract(matrices)?;
     let Norms { sigma, missed } =
-        run(matrices.py(), &input, None, request, &common, rsspecnorm::norms)?;
+        run(matrices.py(), &input, None, request, &common, |a, r, c| rsspecnorm::norms(a, r, c))?;
     let sigma = match sigma.as_slice() {
         &[sigma] if input.is_matrix() => Sigma::One(sigma),
         _ => Sigma::Many(PyArray1::from_vec(matrices.py(), sigma)),
@@ -55,7 +55,9 @@ pub(crate) fn triplets<'py>(
     let goal = Goal::Rtol(rtol);
     let request = Request { goal, maxiter, vectors: true, ..Request::default() };
     let input = Input::extract(matrices)?;
-    let solutions = run(matrices.py(), &input, v0.as_ref(), request, &common, rsspecnorm::solve)?;
+    let solutions = run(matrices.py(), &input, v0.as_ref(), request, &common, |a, r, c| {
+        rsspecnorm::solve(a, r, c)
+    })?;
     Ok(Triplets::new(matrices.py(), &solutions))
 }
 
@@ -77,12 +79,14 @@ pub(crate) fn bounds<'py>(
     };
     let request = Request { goal, maxiter, ..Request::default() };
     let input = Input::extract(matrices)?;
-    let solutions = run(matrices.py(), &input, v0.as_ref(), request, &common, rsspecnorm::solve)?;
+    let solutions = run(matrices.py(), &input, v0.as_ref(), request, &common, |a, r, c| {
+        rsspecnorm::solve(a, r, c)
+    })?;
     Ok(Bounds::new(matrices.py(), &solutions))
 }
 
 /// A call of the core: `solve`, or its short form `norms`.
-type Solver<T> = fn(&[Matrix<'_>], &Request<'_>, Control<'_>) -> Result<T, Error>;
+type Solver<T> = fn(Batch<'_, '_>, &Request<'_>, Control<'_>) -> Result<T, Error>;
 
 /// Solves without the interpreter, and says what went wrong in the caller's words.
 fn run<T: Send>(
@@ -94,16 +98,17 @@ fn run<T: Send>(
     solver: Solver<T>,
 ) -> Result<T, Failure> {
     let matrices = input.matrices()?;
-    let starts = v0.map(|v0| start::split(v0, &matrices)).transpose()?;
+    let batch = matrices.batch();
+    let starts = v0.map(|v0| start::split(v0, &batch)).transpose()?;
     let &Common { seed, num_threads, check_finite } = common;
     let request = Request { seed, check_finite, v0: starts.as_deref(), ..request };
-    let solved = py.detach(|| solve_detached(&matrices, &request, num_threads, solver));
+    let solved = py.detach(|| solve_detached(batch, &request, num_threads, solver));
     solved?.map_err(|e| Failure::in_input(e, input))
 }
 
 /// The core's answer, or the exception that a signal handler raised meanwhile.
 fn solve_detached<T>(
-    matrices: &[Matrix<'_>],
+    batch: Batch<'_, '_>,
     request: &Request<'_>,
     num_threads: Option<usize>,
     solver: Solver<T>,
@@ -114,7 +119,7 @@ fn solve_detached<T>(
         raised.is_err()
     };
     let control = Control { num_threads, interrupted: Some(&mut poll) };
-    let solved = solver(matrices, request, control);
+    let solved = solver(batch, request, control);
     raised.map(|()| solved)
 }
 

@@ -3,16 +3,16 @@
 use numpy::PyReadonlyArray1;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use rsspecnorm::Matrix;
+use rsspecnorm::Batch;
 
 /// Cuts the buffer into one vector per matrix.
 pub(crate) fn split<'a>(
     v0: &'a PyReadonlyArray1<'_, f64>,
-    matrices: &[Matrix<'_>],
+    batch: &Batch<'_, '_>,
 ) -> PyResult<Vec<&'a [f64]>> {
     let mut rest = v0.as_slice()?;
-    let mut starts = Vec::with_capacity(matrices.len());
-    for a in matrices {
+    let mut starts = Vec::with_capacity(batch.len());
+    for a in batch.iter() {
         let parts = if a.is_complex() { 2 } else { 1 };
         let (start, tail) = rest.split_at_checked(parts * a.shape().1).ok_or_else(wrong_length)?;
         starts.push(start);

@@ -1,7 +1,8 @@
 //! An interval that holds sigma whatever was rounded and whatever the random start was.
 //!
 //! The lower end is the norm of one product, less what its rounding may have added. The upper end
-//! is the least of three: the Frobenius norm; the largest ratio `(|B|'|B| x)_i / x_i` over a
+//! is the least of four: the Frobenius norm, and what it leaves beside the leading vector (one step
+//! of the Frobenius-Lanczos bound); the largest ratio `(|B|'|B| x)_i / x_i` over a
 //! positive `x` (Collatz and Wielandt; `x = 1` is at least as good as the product of the 1-norm and
 //! the infinity-norm); and `sqrt(c^2 + psi)` where the Cholesky factorisation of `c^2 I - B'B` runs
 //! to its end in floating point, `psi` being the sum of all errors on the way (Rump, BIT 46
@@ -19,6 +20,7 @@ use crate::operator::gram::Gram;
 use crate::operator::symmetric::Factored;
 use crate::scalar::ldexp;
 
+use super::candidate;
 use super::lanczos::{self, Found, Outcome, Settings};
 use super::proof::Facts;
 use super::stopping::Target;
@@ -57,7 +59,7 @@ pub(crate) fn run<O: Gram>(
         false => Target::Candidate(enough),
     };
     let first = Settings { target, vectors: true, ..settings };
-    let outcome = lanczos::run(op, first)?;
+    let outcome = candidate::run(op, first)?;
     let Some(found) = outcome.found else { return Ok(outcome) };
     let facts = Facts::new(op.shape(), &outcome.entries);
     let (lower, upper) = (facts.largest_entry(), facts.frobenius());
@@ -128,7 +130,7 @@ impl<O: Gram> Search<'_, '_, O> {
         self.found.vectors.as_ref().map_or_else(Vec::new, |vectors| vectors.right.clone())
     }
 
-    /// Raises the lower end to what one pass with `v` proves.
+    /// Raises the lower end, and lowers the upper one, to what one pass with `v` proves.
     fn raise(&mut self, v: &[f64]) -> Result<(), Error> {
         let (nrows, ncols) = self.op.shape();
         let (mut t, mut z) = (vec![0.0; nrows], vec![0.0; ncols]);
@@ -137,6 +139,7 @@ impl<O: Gram> Search<'_, '_, O> {
         let level = self.settings.level;
         let squares = [v, &t, &z].map(|x| dot(level, x, x));
         self.lower = self.lower.max(self.facts.product(squares));
+        self.upper = self.upper.min(self.facts.beside(squares));
         Ok(())
     }
 

@@ -14,8 +14,10 @@
 
 use crate::kernels::eight::{self, Entry};
 use crate::kernels::matvec::{matvec, rmatvec};
+use crate::kernels::norms::Norms;
 use crate::kernels::symmetric::{self, Padded, Reduced};
-use crate::scalar::{exponent, halved_power, ldexp};
+use crate::kernels::three::TopOfThree;
+use crate::scalar::{exponent, halved_power, ldexp, power_of_two};
 use crate::simd::Level;
 
 use super::lanczos::{Entries, Found, Outcome, Vectors};
@@ -55,9 +57,13 @@ impl Raw {
         if self.is_regular() { exponent(self.max_abs) } else { 0 }
     }
 
-    /// Two normal factors whose product brings the largest entry into `[1, 2)`.
+    /// Two normal factors whose product brings the largest entry into `[1, 2)`, the second of them
+    /// one where the first can do alone.
     pub(crate) fn factors(self) -> (f64, f64) {
-        halved_power(-self.exponent())
+        match -self.exponent() {
+            e @ -900..=900 => (power_of_two(e), 1.0),
+            e => halved_power(e),
+        }
     }
 
     /// What was found, in the units of `2^exponent`, with the sum of squares in these units.
@@ -121,6 +127,13 @@ impl Eight {
         &mut self.entries
     }
 
+    /// The largest singular values alone, by a shorter way and with the same bits; `None` where some
+    /// lane cannot go it. The entries stay as they are.
+    pub(crate) fn norms(&self) -> Option<[f64; 8]> {
+        let Self { level, shape: Shape { ncols, .. }, entries, .. } = self;
+        level.run(Norms { ncols: *ncols, entries })
+    }
+
     /// Solves the matrices in all lanes.
     pub(crate) fn solve(&mut self) {
         let n = self.shape.ncols;
@@ -132,6 +145,10 @@ impl Eight {
         level.run(eight::Rescale { factors, entries });
         level.run(eight::Gram { ncols: n, entries, gram });
         self.trace = trace(gram, n);
+        if n == 3 {
+            self.top = level.run(TopOfThree { gram });
+            return;
+        }
         level.run(eight::Reduce { n, gram, alpha, beta, tau, work });
         self.top = level.run(eight::Top { alpha, beta });
     }
@@ -145,20 +162,25 @@ impl Eight {
 
     /// All that is wanted of the matrices in the first `used` lanes.
     pub(crate) fn outcomes(
-        &self,
+        &mut self,
         used: usize,
         wanted: Wanted,
     ) -> impl Iterator<Item = Outcome> + '_ {
-        let mut vectors = wanted.vectors.then(|| self.vectors(used));
+        if self.shape.ncols == 3 && (wanted.second || wanted.vectors) {
+            let Self { level, gram, alpha, beta, tau, work, .. } = self;
+            level.run(eight::Reduce { n: 3, gram, alpha, beta, tau, work });
+        }
+        let this = &*self;
+        let mut vectors = wanted.vectors.then(|| this.vectors(used));
         (0..used).map(move |lane| {
-            let raw = self.raw[lane];
+            let raw = this.raw[lane];
             if !raw.is_regular() {
                 return raw.nothing_found();
             }
             let vectors = vectors.as_mut().and_then(|vectors| vectors[lane].take());
-            let tridiagonal = wanted.second.then(|| self.tridiagonal(lane).0);
-            let found = found(self.shape, self.top[lane], tridiagonal.as_ref(), vectors);
-            raw.outcome(found, self.trace[lane] / self.shape.copies as f64)
+            let tridiagonal = wanted.second.then(|| this.tridiagonal(lane).0);
+            let found = found(this.shape, this.top[lane], tridiagonal.as_ref(), vectors);
+            raw.outcome(found, this.trace[lane] / this.shape.copies as f64)
         })
     }
 

@@ -1,7 +1,7 @@
 //! The inequalities of a rigorous interval, each with its rounding terms.
 //!
 //! Squares and bounds are in the units of the scaled operator. `u` is the unit roundoff and
-//! `gamma_k = k u / (1 - k u)`; the names (P1) ... (P5) are those of `docs/proof.md`.
+//! `gamma_k = k u / (1 - k u)`; the names (P1) ... (P6) are those of `docs/proof.md`.
 
 use super::lanczos::Entries;
 use super::rounding::{
@@ -62,16 +62,45 @@ impl Facts {
         let norm = self.frobenius();
         // What may be lost where a vector takes the scale: `2^-110` of the largest entry each.
         let dust = sqrt_up(self.dust) * 0.5_f64.powi(40);
-        let v = sqrt_up(div_up(v, sub_down(1.0, of_columns)));
+        let (_, v) = root_of_sum(v, of_columns);
         let lost = add_up(mul_up(mul_up(of_columns, norm), v), dust);
-        let least_t = sqrt_down(div_down(t, add_up(1.0, of_rows)));
+        let (least_t, t) = root_of_sum(t, of_rows);
         let by_t = div_down(sub_down(least_t, lost), v);
-        let t = sqrt_up(div_up(t, sub_down(1.0, of_rows)));
         let lost = add_up(mul_up(mul_up(of_rows, norm), t), dust);
-        let least_z = sqrt_down(div_down(z, add_up(1.0, of_columns)));
+        let (least_z, _) = root_of_sum(z, of_columns);
         let by_z = div_down(sub_down(least_z, lost), t);
         // A zero or lost vector proves nothing.
         [by_t, by_z].into_iter().filter(|x| x.is_finite()).fold(0.0, f64::max)
+    }
+
+    /// (P6) The upper bound that the same vectors prove: what the Frobenius norm leaves beside `v`
+    /// bounds every other direction.
+    pub(super) fn beside(&self, squares: [f64; 3]) -> f64 {
+        let [v, t, z] = squares;
+        if !squares.iter().all(|x| x.is_finite()) || v <= 0.0 {
+            return f64::INFINITY;
+        }
+        let (of_rows, of_columns) = (gamma(self.nrows), gamma(self.ncols));
+        let norm = self.frobenius();
+        let dust = sqrt_up(self.dust) * 0.5_f64.powi(40);
+        let (least_v, v) = root_of_sum(v, of_columns);
+        let (least_t, t) = root_of_sum(t, of_rows);
+        let (_, z) = root_of_sum(z, of_columns);
+        // What rounding keeps from `t = B v` and from `z = B' t`.
+        let lost = add_up(mul_up(mul_up(of_columns, norm), v), dust);
+        let lost_after = add_up(mul_up(mul_up(of_rows, norm), t), dust);
+        let least = div_down(sub_down(least_t, lost), v).max(0.0);
+        let largest = div_up(add_up(t, lost), least_v);
+        let image = add_up(add_up(z, lost_after), mul_up(norm, lost));
+        let image = div_up(image, least_v);
+        let least_theta = mul_down(least, least).max(0.0);
+        let theta = mul_up(largest, largest);
+        let tail = sub_up(self.largest_square, least_theta).max(0.0);
+        let least_square = mul_down(least_theta, least_theta).max(0.0);
+        let coupling = sub_up(mul_up(image, image), least_square).max(0.0);
+        let gap = mul_up(0.5, sub_up(theta.max(tail), theta.min(tail)));
+        let root = sqrt_up(add_up(mul_up(gap, gap), coupling));
+        sqrt_up(add_up(mul_up(0.5, add_up(theta, tail)), root))
     }
 
     /// (P3) Collatz and Wielandt's bound from the largest computed ratio, whose denominators are
@@ -112,6 +141,12 @@ impl Facts {
         let gram = mul_up(of_gram, self.largest_square);
         add_up(add_up(factor, gram), add_up(mul_up(UNIT, shift), self.dust))
     }
+}
+
+/// Bounds of the root of a sum of squares whose terms met rounding of `error` at most.
+fn root_of_sum(sum: f64, error: f64) -> (f64, f64) {
+    let least = sqrt_down(div_down(sum, add_up(1.0, error)));
+    (least, sqrt_up(div_up(sum, sub_down(1.0, error))))
 }
 
 #[cfg(test)]

@@ -237,7 +237,11 @@ impl Kernel for Top<'_> {
     fn eval<S: Simd>(self, s: S) -> Entry {
         match *self.alpha {
             [alpha] => alpha,
-            [first, last] => lanes(top_of_two(s, &first, &last, &self.beta[0])),
+            [first, last] => {
+                let [first, last, off] =
+                    [first, last, self.beta[0]].map(|x| Lanes::<f64, 8>::load(s, &x));
+                lanes(top_of_two(s, first, last, off))
+            }
             _ => lanes(top(s, self.alpha, self.beta)),
         }
     }
@@ -245,13 +249,11 @@ impl Kernel for Top<'_> {
 
 /// `(a + c) / 2 + sqrt(((a - c) / 2)^2 + b^2)`.
 #[inline(always)]
-fn top_of_two<S: Simd>(s: S, first: &Entry, last: &Entry, off: &Entry) -> V<S> {
+pub(super) fn top_of_two<S: Simd>(s: S, first: V<S>, last: V<S>, off: V<S>) -> V<S> {
     let half = Lanes::<f64, 8>::splat(s, 0.5);
-    let a = half.mul(Lanes::<f64, 8>::load(s, first));
-    let c = half.mul(Lanes::<f64, 8>::load(s, last));
-    let b = Lanes::<f64, 8>::load(s, off);
+    let (a, c) = (half.mul(first), half.mul(last));
     let gap = a.sub(c);
-    a.add(c).add(gap.mul_add(gap, b.mul(b)).sqrt())
+    a.add(c).add(gap.mul_add(gap, off.mul(off)).sqrt())
 }
 
 /// Each lane stops for itself, so that no lane takes a step for another's sake.
@@ -369,10 +371,10 @@ impl Kernel for Pass<'_> {
     }
 }
 
-type V<S> = <S as Lanes<f64, 8>>::V;
+pub(super) type V<S> = <S as Lanes<f64, 8>>::V;
 
 #[inline(always)]
-fn lanes<X: Vector<f64, 8>>(x: X) -> Entry {
+pub(super) fn lanes<X: Vector<f64, 8>>(x: X) -> Entry {
     let mut out = [0.0; 8];
     x.store(&mut out);
     out

@@ -6,12 +6,62 @@
 use std::ops::Neg;
 
 use crate::kernels::eight::Entry;
+use crate::kernels::interleave::interleave;
 use crate::kernels::symmetric::{Padded, widen};
-use crate::matrix::{MatRef, Matrix, with_storage};
+use crate::matrix::{Batch, MatRef, Matrix, Slab, with_slab, with_storage};
 use crate::scalar::Element;
 use crate::simd::{Level, Load};
 
 use super::moments;
+
+/// Copies eight matrices of a batch, or as many as there are indices, into the lanes of `entries`.
+/// Lanes without a matrix hold a copy of the last one.
+pub(crate) fn fill_lanes(
+    level: Level,
+    batch: &Batch<'_, '_>,
+    indices: impl Iterator<Item = usize> + Clone,
+    entries: &mut [Entry],
+) {
+    if let Batch::Stack(stack) = batch
+        && !stack.is_complex()
+        && with_slab!(&stack.storage, slab => fill_from(level, slab, indices.clone(), entries))
+    {
+        return;
+    }
+    let mut used = 0;
+    for i in indices {
+        fill_lane(&batch.get(i), used, entries);
+        used += 1;
+    }
+    if (1..8).contains(&used) {
+        for entry in entries {
+            let last = entry[used - 1];
+            entry[used..].fill(last);
+        }
+    }
+}
+
+/// Copies straight from where the matrices lie, if each lies there without a gap.
+fn fill_from<T: Load<f64, 8>>(
+    level: Level,
+    slab: &Slab<'_, T>,
+    indices: impl Iterator<Item = usize>,
+    entries: &mut [Entry],
+) -> bool {
+    let (mut sources, mut strides) = ([&[][..]; 8], (0, 0));
+    for (lane, i) in indices.enumerate() {
+        let Some((elements, distances)) = slab.elements(i) else { return false };
+        sources[lane..].fill(elements);
+        strides = distances;
+    }
+    let (nrows, ncols) = slab.shape();
+    let (ncols, strides) = match nrows < ncols {
+        true => (nrows, (strides.1, strides.0)),
+        false => (ncols, strides),
+    };
+    interleave(level, sources, ncols, strides, entries);
+    true
+}
 
 /// Copies a matrix into one lane of `entries`.
 pub(crate) fn fill_lane(matrix: &Matrix<'_>, lane: usize, entries: &mut [Entry]) {
@@ -22,7 +72,7 @@ pub(crate) fn fill_lane(matrix: &Matrix<'_>, lane: usize, entries: &mut [Entry])
             embed(a, nrows, turned, matrix.transposed, |i, j, x| entries[i * ncols + j][lane] = x);
         });
     }
-    with_storage!(matrix.storage, a => interleave(a, turned != matrix.transposed, lane, entries));
+    with_storage!(matrix.storage, a => place(a, turned != matrix.transposed, lane, entries));
 }
 
 /// Visits the entries of `[[Re, -Im], [Im, Re]]`, which has every singular value of the caller's
@@ -47,7 +97,7 @@ fn embed<T: Element>(
     }
 }
 
-fn interleave<T: Element>(a: MatRef<'_, T>, by_columns: bool, lane: usize, entries: &mut [Entry]) {
+fn place<T: Element>(a: MatRef<'_, T>, by_columns: bool, lane: usize, entries: &mut [Entry]) {
     let (nrows, ncols) = (a.nrows(), a.ncols());
     if by_columns {
         for i in 0..nrows {

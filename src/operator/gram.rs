@@ -6,17 +6,23 @@ use ndarray::{ArrayView2, Axis, Slice};
 use crate::error::Error;
 use crate::kernels::magnitude::{abs_axpy, abs_dot, widen};
 use crate::kernels::product::subtract_product;
-use crate::matrix::{MatRef, with_storage};
+use crate::matrix::{MatRef, Matrix, with_storage};
 use crate::scalar::Element;
 
 use super::symmetric::{Factored, Placed, Symmetric, TILE};
-use super::{Block, Dense, LinearOperator, Runner};
+use super::{Block, BlockOperator, Dense, LinearOperator, Partition, Runner};
 
 /// Rows of the operator that are widened at a time: the depth at which the library packs.
 const DEPTH: usize = 256;
 
-/// An operator whose entries may be multiplied with each other.
-pub(crate) trait Gram: LinearOperator {
+/// An operator whose entries may be multiplied with each other, and copied.
+pub(crate) trait Gram: BlockOperator {
+    /// The stored entries, scaled, in single precision: what [`beside`](Self::beside) takes.
+    fn narrowed(&self) -> Vec<f32>;
+
+    /// An operator of the same shape over other entries, worked on by the same hands.
+    fn beside<'s>(&'s self, rows: &'s [f32]) -> impl BlockOperator + 's;
+
     /// Forms `shift * I - B'B`, each entry by one product per row, and factors it; `None` when
     /// there is no memory for the triangle.
     ///
@@ -32,6 +38,24 @@ pub(crate) trait Gram: LinearOperator {
 }
 
 impl<R: Runner> Gram for Dense<'_, R> {
+    fn narrowed(&self) -> Vec<f32> {
+        let factor = self.factor;
+        with_storage!(self.matrix.storage, a => {
+            let mut out = Vec::with_capacity(a.nrows() * a.ncols());
+            for i in 0..a.nrows() {
+                out.extend(a.row(i).iter().map(|x| (x.to_f64() * factor) as f32));
+            }
+            out
+        })
+    }
+
+    fn beside<'s>(&'s self, rows: &'s [f32]) -> impl BlockOperator + 's {
+        let Partition { by_columns, nrows, ncols, .. } = self.partition;
+        let (nrows, ncols) = if by_columns { (ncols, nrows) } else { (nrows, ncols) };
+        let matrix = Matrix::from_slice(rows, nrows, ncols).expect("an entry for each of its own");
+        Dense::new(matrix, self.level, &self.runner)
+    }
+
     fn factor_shifted(&mut self, shift: f64) -> Result<Option<Factored>, Error> {
         let (nrows, ncols) = self.shape();
         let Some(mut s) = Symmetric::zeros(ncols) else { return Ok(None) };

@@ -178,10 +178,12 @@ impl Vector<f32, 16> for F32s {
             Self(_mm256_fmadd_ps(self.0, y.0, z.0), _mm256_fmadd_ps(self.1, y.1, z.1));
         fn max_abs(self, y: Self) -> Self = {
             let sign = _mm256_set1_ps(-0.0);
-            Self(
-                _mm256_max_ps(self.0, _mm256_andnot_ps(sign, y.0)),
-                _mm256_max_ps(self.1, _mm256_andnot_ps(sign, y.1)),
-            )
+            let (low, high) = (_mm256_andnot_ps(sign, y.0), _mm256_andnot_ps(sign, y.1));
+            Self(_mm256_max_ps(self.0, low), _mm256_max_ps(self.1, high))
+        };
+        fn power_below(self) -> Self = {
+            let exponent = _mm256_set1_ps(f32::INFINITY);
+            Self(_mm256_and_ps(self.0, exponent), _mm256_and_ps(self.1, exponent))
         };
         fn sum(self) -> f32 = sum_ps(_mm256_add_ps(self.0, self.1));
         fn max(self) -> f32 = {
@@ -278,10 +280,12 @@ impl Vector<f64, 8> for F64s {
             Self(_mm256_fmadd_pd(self.0, y.0, z.0), _mm256_fmadd_pd(self.1, y.1, z.1));
         fn max_abs(self, y: Self) -> Self = {
             let sign = _mm256_set1_pd(-0.0);
-            Self(
-                _mm256_max_pd(self.0, _mm256_andnot_pd(sign, y.0)),
-                _mm256_max_pd(self.1, _mm256_andnot_pd(sign, y.1)),
-            )
+            let (low, high) = (_mm256_andnot_pd(sign, y.0), _mm256_andnot_pd(sign, y.1));
+            Self(_mm256_max_pd(self.0, low), _mm256_max_pd(self.1, high))
+        };
+        fn power_below(self) -> Self = {
+            let exponent = _mm256_set1_pd(f64::INFINITY);
+            Self(_mm256_and_pd(self.0, exponent), _mm256_and_pd(self.1, exponent))
         };
         fn sum(self) -> f64 = sum_pd(_mm256_add_pd(self.0, self.1));
         fn max(self) -> f64 = {

@@ -88,6 +88,10 @@ impl Vector<f32, 16> for F32s {
         };
         fn mul_add(self, y: Self, z: Self) -> Self = Self(_mm512_fmadd_ps(self.0, y.0, z.0));
         fn max_abs(self, y: Self) -> Self = Self(_mm512_max_ps(self.0, _mm512_abs_ps(y.0)));
+        fn power_below(self) -> Self = {
+            let exponent = _mm512_castps_si512(_mm512_set1_ps(f32::INFINITY));
+            Self(_mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(self.0), exponent)))
+        };
         fn sum(self) -> f32 = sum_ps(halved_ps(self.0));
         fn max(self) -> f32 = _mm512_reduce_max_ps(self.0);
     }
@@ -153,6 +157,10 @@ impl Vector<f64, 8> for F64s {
         };
         fn mul_add(self, y: Self, z: Self) -> Self = Self(_mm512_fmadd_pd(self.0, y.0, z.0));
         fn max_abs(self, y: Self) -> Self = Self(_mm512_max_pd(self.0, _mm512_abs_pd(y.0)));
+        fn power_below(self) -> Self = {
+            let exponent = _mm512_castpd_si512(_mm512_set1_pd(f64::INFINITY));
+            Self(_mm512_castsi512_pd(_mm512_and_si512(_mm512_castpd_si512(self.0), exponent)))
+        };
         fn sum(self) -> f64 = sum_pd(halved_pd(self.0));
         fn max(self) -> f64 = _mm512_reduce_max_pd(self.0);
     }

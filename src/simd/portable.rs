@@ -65,6 +65,10 @@ macro_rules! impl_lanes {
                 std::array::from_fn(|i| self[i].max(y[i].abs()))
             }
             #[inline(always)]
+            fn power_below(self) -> Self {
+                self.map(|x| <$a>::from_bits(x.to_bits() & <$a>::INFINITY.to_bits()))
+            }
+            #[inline(always)]
             fn sum(mut self) -> $a {
                 let mut half = $lanes / 2;
                 while half > 0 {

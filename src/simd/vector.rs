@@ -62,6 +62,9 @@ pub(crate) trait Vector<A: Real, const L: usize>: Copy {
     fn max_abs(self, y: Self) -> Self;
     /// `yes` in each lane where `self <= limit`, else `no`, as where either is a NaN.
     fn select_le(self, limit: Self, yes: Self, no: Self) -> Self;
+    /// The largest power of two that is not above `self`, a positive normal number, in each lane;
+    /// unspecified in any other lane.
+    fn power_below(self) -> Self;
     /// The sum of all lanes: the upper half is folded onto the lower until one lane is left.
     fn sum(self) -> A;
     /// The largest lane.

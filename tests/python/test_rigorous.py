@@ -155,6 +155,16 @@ def test_rigorous_interval_outlives_an_adversarial_start():
             assert bounds.upper >= scale * (1 + 1e-7 - ROUNDING)
 
 
+@pytest.mark.parametrize("tail", [0.1, 0.5, 0.9])
+def test_rigorous_bounds_of_low_stable_rank_need_no_factorisation(tail):
+    # The rest together is smaller than the leading part: what the norm leaves beside it is enough.
+    a = with_spectrum(np.r_[1.0, np.full(100, tail / 10)], 160, 101)
+    bounds = spectral_bounds(a, kind="rigorous", width=1e-6)
+    assert bounds.converged
+    assert bounds.lower <= 1 + ROUNDING
+    assert 1 - ROUNDING <= bounds.upper <= (1 + 1e-6) * bounds.lower
+
+
 @pytest.mark.parametrize("ratio", [1e-3, 1e-9])
 def test_rigorous_bounds_of_nonnegative_matrix_need_no_factorisation(ratio):
     a = np.abs(with_spectrum([1.0, ratio], 400, 300))

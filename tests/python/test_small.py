@@ -171,3 +171,39 @@ def test_reflectors_of_tiny_columns_stay_orthogonal():
         a[0, 0] = 1
         a[1:, 1:] += np.eye(n - 1)
         assert ulps(spectral_norm(a), naive_norm(a)) <= 4 * np.sqrt(n)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "c8", "c16"])
+@pytest.mark.parametrize("shape", [(1, 4), (2, 2), (3, 3), (5, 3), (3, 7), (8, 8)])
+def test_stack_of_any_strides_has_the_bits_of_its_matrices(shape, dtype):
+    rng = np.random.default_rng(5)
+    whole = rng.standard_normal((6, 7, 2 * shape[0], 2 * shape[1]))
+    whole = (whole + (1j * whole[::-1] if dtype[0] == "c" else 0)).astype(dtype)
+    rows, columns = shape
+    packed = whole[:, :, :rows, :columns].copy()
+    turned = np.swapaxes(np.swapaxes(packed, -1, -2).copy(), -1, -2)
+    stacks = [
+        packed, packed[::-1], packed[:, ::2], packed[::2, ::-3], packed[2:, 1:], packed[:1, :1],
+        np.swapaxes(packed, 0, 1), turned, turned[:, ::-2], whole[:, :, :rows, :columns],
+        whole[:, :, ::-2, :columns], np.broadcast_to(packed[3, 4], (9, *shape)),
+        np.broadcast_to(packed[:, None, 2], (6, 3, *shape)),
+    ]  # fmt: skip
+    for stack in stacks:
+        alone = [spectral_norm(a.copy()) for a in stack.reshape(-1, *shape)]
+        assert np.array_equal(spectral_norm(stack).ravel(), alone)
+        assert np.array_equal(leading_triplet(stack).sigma.ravel(), alone)
+        assert np.array_equal(spectral_norms(list(stack.reshape(-1, *shape))), alone)
+
+
+def test_odd_scales_in_one_stack_keep_the_bits_of_each():
+    scales = np.ldexp(1.0, [0, 499, 501, -499, -501, 900, -900, 1000, -1060, 3, -5])
+    plain = np.round(stack_of((3, 3)) * 16)
+    stack = plain * scales[:, None, None]
+    alone = [spectral_norm(a) for a in stack]
+    assert np.array_equal(spectral_norm(stack), alone)
+    assert np.array_equal(alone, spectral_norm(plain) * scales)
+
+
+def test_list_of_many_views_of_one_stack_is_no_trap():
+    stack = np.random.default_rng(2).standard_normal((20_000, 3, 3))
+    assert np.array_equal(spectral_norms(list(stack)), spectral_norm(stack))

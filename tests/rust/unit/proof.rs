@@ -94,3 +94,38 @@ fn more_rows_or_columns_never_sharpen_a_bound() {
     assert!(Facts::new((2000, 500), &entries).factored(1e6) >= smaller);
     assert!(Facts::new((1000, 600), &entries).factored(1e6) >= smaller);
 }
+
+#[test]
+fn bound_beside_a_vector_holds_the_exact_norm() {
+    // v is the leading vector of a matrix of ones, whose norm is all there is.
+    for shape in SHAPES {
+        let (m, n) = (shape.0 as f64, shape.1 as f64);
+        let bound = ones(shape).beside([1.0, m * n, m * m * n * n]);
+        let exact = (m * n).sqrt();
+        assert!(bound > exact && bound < exact * (1.0 + 1e-9), "{shape:?}: {bound}");
+    }
+}
+
+#[test]
+fn bound_beside_any_vector_holds_the_larger_of_two_values() {
+    // A diagonal of a and b <= a, the vector turned by an angle from the first axis.
+    for (a, b) in [(1.0_f64, 1.0_f64), (1.5, 1.0), (1.9, 0.25), (1.0, 0.0)] {
+        let entries = Entries { max_abs: a, sum_of_squares: a * a + b * b, exponent: 0 };
+        let facts = Facts::new((2, 2), &entries);
+        for k in 0..=32 {
+            let (y, x) = (std::f64::consts::FRAC_PI_2 * f64::from(k) / 32.0).sin_cos();
+            let (p, q) = (a * x, b * y);
+            let squares = [x * x + y * y, p * p + q * q, (a * p).powi(2) + (b * q).powi(2)];
+            let bound = facts.beside(squares);
+            // Two dimensions leave no slack: the other direction is the whole tail.
+            assert!(bound >= a && bound <= a * (1.0 + 1e-7), "{a} {b} {k}: {bound}");
+        }
+    }
+}
+
+#[test]
+fn bound_beside_nothing_says_nothing() {
+    for squares in [[0.0; 3], [f64::NAN; 3], [1.0, f64::INFINITY, 1.0]] {
+        assert!(ones((10, 10)).beside(squares) == f64::INFINITY, "{squares:?}");
+    }
+}
