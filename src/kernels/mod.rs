@@ -14,6 +14,7 @@ pub(crate) mod eight;
 pub(crate) mod fused;
 pub(crate) mod magnitude;
 pub(crate) mod matvec;
+pub(crate) mod pack;
 pub(crate) mod panel;
 pub(crate) mod product;
 pub(crate) mod reduce;

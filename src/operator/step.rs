@@ -12,7 +12,7 @@ use crate::kernels::step::{Rows, StepKernels, StepVectors};
 use crate::kernels::whole::WholeSteps;
 use crate::matrix::{MatMut, MatRef};
 use crate::scalar::power_of_two;
-use crate::simd::{Level, Load, Real};
+use crate::simd::{Aligned, Level, Load, Real};
 
 /// The powers of two that keep the products of a matrix in range.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -117,6 +117,12 @@ pub(crate) fn block_rows((nrows, ncols): (usize, usize)) -> usize {
     nrows.div_ceil(nblocks).next_multiple_of(MIN_BLOCK_ROWS).max(MIN_BLOCK_ROWS)
 }
 
+/// Steps from which on a copy of the matrix pays; it costs two passes.
+const MIN_PACKED_STEPS: usize = 4;
+
+/// Bytes of a copy that stays in the second-level cache. Larger ones were no faster.
+const MAX_PACKED: usize = 3 << 17;
+
 /// A dense matrix as a [`StepOperator`].
 pub(crate) struct DenseStep<'a, T: StepKernels, R> {
     a: MatRef<'a, T>,
@@ -134,6 +140,7 @@ pub(crate) struct DenseStep<'a, T: StepKernels, R> {
 pub(crate) struct Scratch<A> {
     scaled: Vec<A>,
     partials: Vec<A>,
+    packed: Option<Aligned<A>>,
 }
 
 /// A block of rows: their piece of `t` or `y`, and a partial `z`.
@@ -161,6 +168,41 @@ impl<'a, T: StepKernels, R: Runner + Copy> DenseStep<'a, T, R> {
 
     fn rows(&self, start: usize, nrows: usize) -> Rows<'a, T> {
         Rows { a: self.a, range: start..start + nrows }
+    }
+
+    /// Entries of a row of the packed copy.
+    fn packed_ncols(&self) -> usize {
+        self.a.ncols().next_multiple_of(T::LANES)
+    }
+
+    /// Entries of the packed copy and of three vectors on its columns.
+    fn packed_len(&self) -> usize {
+        (self.a.nrows() + 3) * self.packed_ncols()
+    }
+
+    /// Whether a copy stays near and is not mostly padding.
+    fn is_packed_near(&self) -> bool {
+        let fits = self.packed_len() * size_of::<T::Acc>() <= MAX_PACKED;
+        fits && 2 * self.packed_ncols() <= 3 * self.a.ncols()
+    }
+
+    /// As `whole`, on a copy whose rows lie on cache lines of their own.
+    fn whole_packed(&mut self, steps: Whole<'_, T::Acc>) -> Option<f64> {
+        let Whole { x, y, t, n_power_iterations, eps, rows_first, .. } = steps;
+        let (ncols, len) = (self.packed_ncols(), self.packed_len());
+        let kept = self.scratch.packed.take().filter(|packed| packed.len() >= len);
+        let packed = self.scratch.packed.insert(kept.unwrap_or_else(|| Aligned::zeros(len)));
+        let (vectors, rows) = packed[..len].split_at_mut(3 * ncols);
+        let (own_x, rest) = vectors.split_at_mut(ncols);
+        let (z, next) = rest.split_at_mut(ncols);
+        T::pack(self.level, self.a, rows);
+        own_x[..x.len()].copy_from_slice(x);
+        own_x[x.len()..].fill(T::Acc::ZERO);
+        let a = MatRef::from_slice(rows, y.len(), ncols)?;
+        let steps = WholeSteps { a, x: own_x, y, t, z, next, n_power_iterations, eps, rows_first };
+        let sigma = T::Acc::whole(self.level, steps)?;
+        x.copy_from_slice(&own_x[..x.len()]);
+        Some(sigma)
     }
 
     /// A vector in the units of the products; it belongs back into `self.scratch.scaled`.
@@ -285,6 +327,9 @@ where
     fn whole(&mut self, steps: Whole<'_, T::Acc>) -> Option<f64> {
         if self.nblocks() != 1 {
             return None;
+        }
+        if steps.n_power_iterations >= MIN_PACKED_STEPS && self.is_packed_near() {
+            return self.whole_packed(steps);
         }
         let Whole { x, y, t, z, n_power_iterations, eps, rows_first } = steps;
         self.scratch.scaled.resize(x.len(), T::Acc::ZERO);
