@@ -192,27 +192,27 @@ impl<'a, T: Element + 'a, A: Real, I: Iterator<Item = &'a [T]> + Clone> Update<'
         let (chunks, tail) = z.as_chunks_mut::<L>();
         let mut k = 0;
         while S::TILE == 8 && k + 8 <= chunks.len() {
-            self.tile::<S, L, 8>(s, k, &mut chunks[k..k + 8]);
+            self.tile::<S, L, 8, false>(s, k, &mut chunks[k..k + 8], &mut []);
             k += 8;
         }
         while k + 5 < chunks.len() + usize::from(!tail.is_empty()) {
-            self.tile::<S, L, 4>(s, k, &mut chunks[k..k + 4]);
+            self.tile::<S, L, 4, false>(s, k, &mut chunks[k..k + 4], &mut []);
             k += 4;
         }
         // What is left goes together, and with the tail: alone, each would wait for its own sums.
         let chunks = &mut chunks[k..];
         match (chunks.len(), tail.is_empty()) {
             (0, true) => {}
-            (1, true) => self.tile::<S, L, 1>(s, k, chunks),
-            (2, true) => self.tile::<S, L, 2>(s, k, chunks),
-            (3, true) => self.tile::<S, L, 3>(s, k, chunks),
-            (4, true) => self.tile::<S, L, 4>(s, k, chunks),
-            (_, true) => self.tile::<S, L, 5>(s, k, chunks),
-            (0, false) => self.last::<S, L, 0>(s, k, chunks, tail),
-            (1, false) => self.last::<S, L, 1>(s, k, chunks, tail),
-            (2, false) => self.last::<S, L, 2>(s, k, chunks, tail),
-            (3, false) => self.last::<S, L, 3>(s, k, chunks, tail),
-            (_, false) => self.last::<S, L, 4>(s, k, chunks, tail),
+            (1, true) => self.tile::<S, L, 1, false>(s, k, chunks, &mut []),
+            (2, true) => self.tile::<S, L, 2, false>(s, k, chunks, &mut []),
+            (3, true) => self.tile::<S, L, 3, false>(s, k, chunks, &mut []),
+            (4, true) => self.tile::<S, L, 4, false>(s, k, chunks, &mut []),
+            (_, true) => self.tile::<S, L, 5, false>(s, k, chunks, &mut []),
+            (0, false) => self.tile::<S, L, 0, true>(s, k, chunks, tail),
+            (1, false) => self.tile::<S, L, 1, true>(s, k, chunks, tail),
+            (2, false) => self.tile::<S, L, 2, true>(s, k, chunks, tail),
+            (3, false) => self.tile::<S, L, 3, true>(s, k, chunks, tail),
+            (_, false) => self.tile::<S, L, 4, true>(s, k, chunks, tail),
         }
     }
 
@@ -227,47 +227,22 @@ impl<'a, T: Element + 'a, A: Real, I: Iterator<Item = &'a [T]> + Clone> Update<'
         let (chunks, tail) = z.as_chunks_mut::<L>();
         let mut k = 0;
         while k + 4 <= chunks.len() {
-            self.tile::<S, L, 4>(s, k, &mut chunks[k..k + 4]);
+            self.tile::<S, L, 4, false>(s, k, &mut chunks[k..k + 4], &mut []);
             k += 4;
         }
         while k < chunks.len() {
-            self.tile::<S, L, 1>(s, k, &mut chunks[k..k + 1]);
+            self.tile::<S, L, 1, false>(s, k, &mut chunks[k..k + 1], &mut []);
             k += 1;
         }
         if !tail.is_empty() {
-            self.last::<S, L, 0>(s, k, &mut [], tail);
+            self.tile::<S, L, 0, true>(s, k, &mut [], tail);
         }
     }
 
-    /// The update of `W` chunks of `z`, the first of which is chunk `k`.
+    /// The update of `W` chunks of `z`, the first of which is chunk `k`, and with `TAIL` of the
+    /// entries behind the last.
     #[inline(always)]
-    fn tile<S, const L: usize, const W: usize>(&self, s: S, k: usize, z: &mut [[A; L]])
-    where
-        S: Simd + Lanes<A, L>,
-        T: Load<A, L>,
-        A: Load<A, L>,
-    {
-        let z: &mut [[A; L]; W] = z.try_into().expect("the caller cuts W chunks");
-        let mut x = [s.splat(A::ZERO); W];
-        for w in 0..W {
-            x[w] = A::load(s, &z[w]);
-        }
-        for ((i, &factor), row) in self.t.iter().enumerate().zip(self.rows.clone()) {
-            let factor = s.splat(factor);
-            let row: &[[T; L]; W] = chunks_at(row, k);
-            self.fetch::<S, L, W>(s, i, k);
-            for w in 0..W {
-                x[w] = factor.mul_add(T::load(s, &row[w]), x[w]);
-            }
-        }
-        for w in 0..W {
-            x[w].store(&mut z[w]);
-        }
-    }
-
-    /// As `tile`, with the entries behind the last chunk.
-    #[inline(always)]
-    fn last<S, const L: usize, const W: usize>(
+    fn tile<S, const L: usize, const W: usize, const TAIL: bool>(
         &self,
         s: S,
         k: usize,
@@ -284,7 +259,7 @@ impl<'a, T: Element + 'a, A: Real, I: Iterator<Item = &'a [T]> + Clone> Update<'
         for w in 0..W {
             x[w] = A::load(s, &z[w]);
         }
-        let mut last = A::load_partial(s, tail);
+        let mut last = if TAIL { A::load_partial(s, tail) } else { s.splat(A::ZERO) };
         for ((i, &factor), row) in self.t.iter().enumerate().zip(self.rows.clone()) {
             let factor = s.splat(factor);
             let chunks: &[[T; L]; W] = chunks_at(row, k);
@@ -292,12 +267,16 @@ impl<'a, T: Element + 'a, A: Real, I: Iterator<Item = &'a [T]> + Clone> Update<'
             for w in 0..W {
                 x[w] = factor.mul_add(T::load(s, &chunks[w]), x[w]);
             }
-            last = factor.mul_add(T::load_partial(s, &row[start..end]), last);
+            if TAIL {
+                last = factor.mul_add(T::load_partial(s, &row[start..end]), last);
+            }
         }
         for w in 0..W {
             x[w].store(&mut z[w]);
         }
-        last.store_partial(tail);
+        if TAIL {
+            last.store_partial(tail);
+        }
     }
 
     /// Asks for the same chunks of the row that comes after as many.
