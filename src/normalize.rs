@@ -4,6 +4,7 @@
 //! vectors are updated in place, the matrix is normalised into a second one, or in place, or not at
 //! all. Tasks of any shapes and element types go through one call of [`normalize`].
 
+mod cells;
 mod settings;
 
 use std::ops::Range;
@@ -16,14 +17,16 @@ use crate::api::Control;
 use crate::error::Error;
 use crate::kernels::divide::Divisor;
 use crate::kernels::step::StepKernels;
-use crate::kernels::tiny::{Cells, MAX_SIDE, TinySteps};
+use crate::kernels::tiny::{MAX_SIDE, TinySteps};
 use crate::matrix::{MatMut, MatRef};
 use crate::operator::Runner;
-use crate::operator::step::{DenseStep, Scratch, StepOperator, divide};
+use crate::operator::step::{DenseStep, Scratch, StepOperator};
 use crate::scalar::power_of_two;
 use crate::schedule;
 use crate::simd::{Level, Load};
 use crate::validate;
+
+use cells::{cell, cells};
 
 pub use settings::{Order, Steps};
 
@@ -181,12 +184,6 @@ struct Job<'a> {
     first: usize,
 }
 
-/// One matrix of a task, and where its normalised form goes.
-enum Cell<'a, T: Steppable> {
-    Apart(MatRef<'a, T>, Option<MatMut<'a, T>>),
-    InPlace(MatMut<'a, T>),
-}
-
 impl<'a, T: Steppable> Task<'a, T> {
     fn len(&self) -> usize {
         self.sigma.len() * self.shape.0 * self.shape.1
@@ -255,12 +252,6 @@ impl<'a, T: Steppable> Task<'a, T> {
         (steps, stream): (&Steps, bool),
         (level, runner): (Level, R),
     ) -> Result<(), Error> {
-        let (nrows, ncols) = self.shape;
-        let (xs, ys) = if self.transposed {
-            (&mut *self.u, &mut *self.v)
-        } else {
-            (&mut *self.v, &mut *self.u)
-        };
         let plan = Plan {
             level,
             n_power_iterations: steps.n_power_iterations,
@@ -268,110 +259,71 @@ impl<'a, T: Steppable> Task<'a, T> {
             rows_first: (steps.order == Order::Uv) != self.transposed,
             seed: steps.seed,
         };
-        let divisor = Divisor { coefficients: self.coefficients, soft: steps.soft };
+        let (nrows, ncols) = self.shape;
         let is_tiny = nrows.max(ncols) <= MAX_SIDE && nrows.min(ncols) > 0;
         let group = if is_tiny && plan.n_power_iterations > 0 { T::LANES } else { 1 };
         let mut work = Default::default();
         for start in (0..self.sigma.len()).step_by(group) {
             let range = start..(start + group).min(self.sigma.len());
-            let done = match cells(&mut self.weights, &range, nrows * ncols) {
-                Some(cells) if range.len() > 1 => T::tiny(
-                    level,
-                    TinySteps {
-                        cells,
-                        shape: self.shape,
-                        x: &mut xs[range.start * ncols..range.end * ncols],
-                        y: &mut ys[range.start * nrows..range.end * nrows],
-                        sigma: &mut self.sigma[range.clone()],
-                        divisor: divisor.from(start),
-                        n_power_iterations: plan.n_power_iterations,
-                        eps: plan.eps,
-                        rows_first: plan.rows_first,
-                    },
-                ),
-                _ => 0,
-            };
+            let done = self.run_tiny(&range, plan, steps.soft);
             for i in range.filter(|i| done >> (i - start) & 1 == 0) {
-                let cell = cell(&mut self.weights, i, self.shape);
-                let x = &mut xs[i * ncols..(i + 1) * ncols];
-                let y = &mut ys[i * nrows..(i + 1) * nrows];
-                let divisor = divisor.from(i);
-                let (end, d) = steps_on(cell.matrix(), (x, y), divisor, (plan, runner), &mut work)?;
-                self.sigma[i] = match end {
-                    End::Found { sigma, .. } => sigma,
-                    End::Zero => 0.0,
-                    End::NonFinite(sigma) => sigma,
-                };
-                if steps.check_finite && matches!(end, End::NonFinite(_)) {
-                    return Err(Error::NonFinite { index: first + i });
-                }
-                cell.divide(d, stream, (level, runner))?;
+                self.run_one((i, first + i), (plan, steps, stream), runner, &mut work)?;
             }
         }
         Ok(())
     }
-}
 
-/// The matrices of a range of a packed task.
-fn cells<'b, T: Steppable>(
-    weights: &'b mut Weights<'_, T>,
-    range: &Range<usize>,
-    size: usize,
-) -> Option<Cells<'b, T>> {
-    let range = range.start * size..range.end * size;
-    match weights {
-        Weights::Packed(a, out) => {
-            let out = out.as_mut().map(|out| &mut out[range.clone()]);
-            Some(Cells::Apart(&a[range], out))
+    /// Makes the steps on several tiny matrices at once; those that were made, as bits.
+    fn run_tiny(&mut self, range: &Range<usize>, plan: Plan, soft: bool) -> u32 {
+        let (nrows, ncols) = self.shape;
+        let (xs, ys) = sides(self.transposed, self.u, self.v);
+        let Some(cells) = cells(&mut self.weights, range, nrows * ncols) else { return 0 };
+        if range.len() == 1 {
+            return 0;
         }
-        Weights::PackedInPlace(a) => Some(Cells::InPlace(&mut a[range])),
-        Weights::Rows(..) | Weights::RowsInPlace(_) => None,
-    }
-}
-
-/// Matrix `i` of a task.
-fn cell<'b, T: Steppable>(
-    weights: &'b mut Weights<'_, T>,
-    i: usize,
-    (nrows, ncols): (usize, usize),
-) -> Cell<'b, T> {
-    const FITS: &str = "the task was checked";
-    let size = nrows * ncols;
-    let range = i * size..(i + 1) * size;
-    match weights {
-        Weights::Packed(a, out) => {
-            let out = out.as_mut().map(|out| &mut out[range.clone()]);
-            let out = out.map(|out| MatMut::from_slice(out, nrows, ncols).expect(FITS));
-            Cell::Apart(MatRef::from_slice(&a[range], nrows, ncols).expect(FITS), out)
-        }
-        Weights::PackedInPlace(a) => {
-            Cell::InPlace(MatMut::from_slice(&mut a[range], nrows, ncols).expect(FITS))
-        }
-        Weights::Rows(a, out) => Cell::Apart(a.shorten(), out.as_mut().map(MatMut::reborrow)),
-        Weights::RowsInPlace(a) => Cell::InPlace(a.reborrow()),
-    }
-}
-
-impl<T: Steppable> Cell<'_, T> {
-    fn matrix(&self) -> MatRef<'_, T> {
-        match self {
-            Self::Apart(a, _) => a.shorten(),
-            Self::InPlace(a) => a.as_ref(),
-        }
+        let steps = TinySteps {
+            cells,
+            shape: self.shape,
+            x: &mut xs[range.start * ncols..range.end * ncols],
+            y: &mut ys[range.start * nrows..range.end * nrows],
+            sigma: &mut self.sigma[range.clone()],
+            divisor: Divisor { coefficients: self.coefficients, soft }.from(range.start),
+            n_power_iterations: plan.n_power_iterations,
+            eps: plan.eps,
+            rows_first: plan.rows_first,
+        };
+        T::tiny(plan.level, steps)
     }
 
-    fn divide<R: Runner + Copy>(
-        self,
-        d: f64,
-        stream: bool,
-        (level, runner): (Level, R),
+    /// Makes the steps on matrix `i`, which is matrix `index` of the call, and divides it.
+    fn run_one<R: Runner + Copy>(
+        &mut self,
+        (i, index): (usize, usize),
+        (plan, steps, stream): (Plan, &Steps, bool),
+        runner: R,
+        work: &mut (Scratch<T::Vector>, Buffers<T::Vector>),
     ) -> Result<(), Error> {
-        match self {
-            Self::Apart(_, None) => Ok(()),
-            Self::Apart(a, Some(out)) => divide(Some(a), out, d, stream, (level, runner)),
-            Self::InPlace(a) => divide(None, a, d, false, (level, runner)),
+        let (nrows, ncols) = self.shape;
+        let (xs, ys) = sides(self.transposed, self.u, self.v);
+        let (x, y) = (&mut xs[i * ncols..(i + 1) * ncols], &mut ys[i * nrows..(i + 1) * nrows]);
+        let divisor = Divisor { coefficients: self.coefficients, soft: steps.soft }.from(i);
+        let cell = cell(&mut self.weights, i, self.shape);
+        let (end, d) = steps_on(cell.matrix(), (x, y), divisor, (plan, runner), work)?;
+        self.sigma[i] = match end {
+            End::Found { sigma, .. } => sigma,
+            End::Zero => 0.0,
+            End::NonFinite(sigma) => sigma,
+        };
+        if steps.check_finite && matches!(end, End::NonFinite(_)) {
+            return Err(Error::NonFinite { index });
         }
+        cell.divide(d, stream, (plan.level, runner))
     }
+}
+
+/// The vectors on the columns and on the rows of the stored matrices.
+fn sides<'b, A>(transposed: bool, u: &'b mut [A], v: &'b mut [A]) -> (&'b mut [A], &'b mut [A]) {
+    if transposed { (u, v) } else { (v, u) }
 }
 
 /// Makes the steps on one matrix; what to divide it by comes with the end.

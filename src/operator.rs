@@ -7,6 +7,7 @@
 
 mod block;
 pub(crate) mod complex;
+pub(crate) mod divide;
 pub(crate) mod gather;
 pub(crate) mod gram;
 pub(crate) mod step;

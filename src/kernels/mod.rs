@@ -16,6 +16,7 @@ pub(crate) mod interleave;
 pub(crate) mod magnitude;
 pub(crate) mod matvec;
 pub(crate) mod norms;
+pub(crate) mod pack;
 pub(crate) mod panel;
 pub(crate) mod product;
 pub(crate) mod reduce;

@@ -6,9 +6,10 @@ use std::ops::Range;
 use half::{bf16, f16};
 
 use crate::matrix::{MatRef, Store};
-use crate::simd::{Kernel, Lanes, Level, Load, Real, Simd, Vector};
+use crate::simd::{Kernel, Level, Load, Real, Simd, Vector};
 
 use super::divide::{Divide, DivideInPlace, Ratio};
+use super::pack::Pack;
 use super::rows::{Strip, update};
 use super::strip::{fused, products};
 use super::tiny::TinySteps;
@@ -25,7 +26,10 @@ pub(crate) struct Rows<'a, T> {
 /// The kernels of the step, for each element type.
 pub(crate) trait StepKernels: Store {
     /// The precision of the step.
-    type Acc: StepVectors;
+    type Acc: StepVectors + StepKernels<Acc = Self::Acc>;
+
+    /// Copies a matrix to `rows`, each of whole vectors of `LANES` entries; see [`Pack`].
+    fn pack(level: Level, a: MatRef<'_, Self>, rows: &mut [Self::Acc]);
 
     /// `t = A x` and `z += A' (scale * t)` at one read of the rows.
     fn fused(
@@ -52,7 +56,7 @@ pub(crate) trait StepKernels: Store {
     /// All steps on one matrix, at least one; nothing where more care is needed.
     fn whole(level: Level, steps: WholeSteps<'_, '_, Self, Self::Acc>) -> Option<f64>;
 
-    /// Matrices that `tiny` takes at a time.
+    /// Lanes of a vector, and matrices that `tiny` takes at a time.
     const LANES: usize;
 
     /// Power steps on tiny matrices; those that were made, as bits.
@@ -96,6 +100,10 @@ macro_rules! impl_step {
 
             fn divide_in_place(level: Level, data: &mut [Self], ratio: Ratio<$a>) {
                 level.run(DivideInPlace { data, ratio });
+            }
+
+            fn pack(level: Level, a: MatRef<'_, Self>, rows: &mut [$a]) {
+                level.run(Pack { a, rows });
             }
 
             fn whole(level: Level, steps: WholeSteps<'_, '_, Self, $a>) -> Option<f64> {
@@ -232,13 +240,20 @@ impl<A: Load<f64, 8>> Kernel for WideDot<'_, A> {
 pub(super) fn wide_dot<S: Simd, A: Load<f64, 8>>(s: S, x: &[A], y: &[A]) -> f64 {
     let (xs, x_tail) = x.as_chunks::<8>();
     let (ys, y_tail) = y.as_chunks::<8>();
-    let mut sums = [<S as Lanes<f64, 8>>::splat(s, 0.0); 2];
-    for (k, (x, y)) in xs.iter().zip(ys).enumerate() {
-        sums[k % 2] = A::load(s, x).mul_add(A::load(s, y), sums[k % 2]);
+    let (x_pairs, x_last) = xs.as_chunks::<2>();
+    let (y_pairs, y_last) = ys.as_chunks::<2>();
+    let (mut even, mut odd) = (s.splat(0.0), s.splat(0.0));
+    for ([x0, x1], [y0, y1]) in x_pairs.iter().zip(y_pairs) {
+        even = A::load(s, x0).mul_add(A::load(s, y0), even);
+        odd = A::load(s, x1).mul_add(A::load(s, y1), odd);
+    }
+    if let ([x], [y]) = (x_last, y_last) {
+        even = A::load(s, x).mul_add(A::load(s, y), even);
+        // What follows takes its turn as a whole chunk would: zeros behind it change nothing.
+        std::mem::swap(&mut even, &mut odd);
     }
     if !x_tail.is_empty() {
-        let (x, y) = (A::load_partial(s, x_tail), A::load_partial(s, y_tail));
-        sums[0] = x.mul_add(y, sums[0]);
+        even = A::load_partial(s, x_tail).mul_add(A::load_partial(s, y_tail), even);
     }
-    sums[0].add(sums[1]).sum()
+    even.add(odd).sum()
 }

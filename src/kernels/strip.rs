@@ -5,7 +5,7 @@
 
 use crate::simd::{Lanes, Load, Real, Simd, Vector};
 
-use super::rows::{Strip, update};
+use super::rows::{Strip, chunks_at, update};
 
 /// Rows of a strip: at most so many, that their products fit a small array.
 const MAX_ROWS: usize = 64;
@@ -51,9 +51,22 @@ where
 {
     let (fours, rest) = t.as_chunks_mut::<4>();
     let mut i = 0;
-    for four in fours {
-        *four = <S as Lanes<A, L>>::V::sum_each(dots::<S, T, A, L, 4>(s, strip.group(i), x));
-        i += 4;
+    if let Some(data) = strip.packed()
+        && !x.is_empty()
+    {
+        let rows = data.chunks_exact(4 * x.len());
+        i = 4 * fours.len();
+        for (four, rows) in fours.iter_mut().zip(rows) {
+            let (front, back) = rows.split_at(2 * x.len());
+            let (a, b) = front.split_at(x.len());
+            let (c, d) = back.split_at(x.len());
+            *four = <S as Lanes<A, L>>::V::sum_each(dots::<S, T, A, L, 4>(s, [a, b, c, d], x));
+        }
+    } else {
+        for four in fours {
+            *four = <S as Lanes<A, L>>::V::sum_each(dots::<S, T, A, L, 4>(s, strip.group(i), x));
+            i += 4;
+        }
     }
     for one in rest {
         let [sum] = dots::<S, T, A, L, 1>(s, strip.group(i), x);
@@ -76,13 +89,15 @@ where
 {
     let (chunks, tail) = x.as_chunks::<L>();
     let n = chunks.len();
-    let body = rows.map(|row| &row.as_chunks::<L>().0[..n]);
     let mut sums = [s.splat(A::ZERO); R];
-    for k in 0..n {
-        let x = A::load(s, &chunks[k]);
-        for r in 0..R {
-            sums[r] = T::load(s, &body[r][k]).mul_add(x, sums[r]);
-        }
+    let mut k = 0;
+    while k + 4 <= n {
+        add_products::<S, T, A, L, R, 4>(s, &rows, chunks, k, &mut sums);
+        k += 4;
+    }
+    while k < n {
+        add_products::<S, T, A, L, R, 1>(s, &rows, chunks, k, &mut sums);
+        k += 1;
     }
     if !tail.is_empty() {
         let x = A::load_partial(s, tail);
@@ -92,4 +107,30 @@ where
         }
     }
     sums
+}
+
+/// Adds the products of `W` chunks, the first of which is chunk `k`, to the sums of the rows.
+#[inline(always)]
+fn add_products<S, T, A, const L: usize, const R: usize, const W: usize>(
+    s: S,
+    rows: &[&[T]; R],
+    x: &[[A; L]],
+    k: usize,
+    sums: &mut [<S as Lanes<A, L>>::V; R],
+) where
+    S: Simd + Lanes<A, L>,
+    T: Load<A, L>,
+    A: Real + Load<A, L>,
+{
+    let x: &[[A; L]; W] = x[k..k + W].try_into().expect("the caller leaves W chunks");
+    let mut parts: [&[[T; L]; W]; R] = [chunks_at(rows[0], k); R];
+    for r in 1..R {
+        parts[r] = chunks_at(rows[r], k);
+    }
+    for w in 0..W {
+        let x = A::load(s, &x[w]);
+        for r in 0..R {
+            sums[r] = T::load(s, &parts[r][w]).mul_add(x, sums[r]);
+        }
+    }
 }

@@ -6,13 +6,12 @@
 
 use super::Runner;
 use crate::error::Error;
-use crate::kernels::divide::Ratio;
 use crate::kernels::reduce::{Moments, Survey};
 use crate::kernels::step::{Rows, StepKernels, StepVectors};
 use crate::kernels::whole::WholeSteps;
-use crate::matrix::{MatMut, MatRef};
+use crate::matrix::MatRef;
 use crate::scalar::power_of_two;
-use crate::simd::{Level, Load, Real};
+use crate::simd::{Aligned, Level, Load, Real};
 
 /// The powers of two that keep the products of a matrix in range.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -117,6 +116,12 @@ pub(crate) fn block_rows((nrows, ncols): (usize, usize)) -> usize {
     nrows.div_ceil(nblocks).next_multiple_of(MIN_BLOCK_ROWS).max(MIN_BLOCK_ROWS)
 }
 
+/// Steps from which on a copy of the matrix pays; it costs two passes.
+const MIN_PACKED_STEPS: usize = 4;
+
+/// Bytes of a copy that stays in the second-level cache. Larger ones were no faster.
+const MAX_PACKED: usize = 3 << 17;
+
 /// A dense matrix as a [`StepOperator`].
 pub(crate) struct DenseStep<'a, T: StepKernels, R> {
     a: MatRef<'a, T>,
@@ -134,6 +139,7 @@ pub(crate) struct DenseStep<'a, T: StepKernels, R> {
 pub(crate) struct Scratch<A> {
     scaled: Vec<A>,
     partials: Vec<A>,
+    packed: Option<Aligned<A>>,
 }
 
 /// A block of rows: their piece of `t` or `y`, and a partial `z`.
@@ -161,6 +167,50 @@ impl<'a, T: StepKernels, R: Runner + Copy> DenseStep<'a, T, R> {
 
     fn rows(&self, start: usize, nrows: usize) -> Rows<'a, T> {
         Rows { a: self.a, range: start..start + nrows }
+    }
+
+    /// Entries of a row of the packed copy.
+    fn packed_ncols(&self) -> usize {
+        self.a.ncols().next_multiple_of(T::LANES)
+    }
+
+    /// Entries of the packed copy and of three vectors on its columns.
+    fn packed_len(&self) -> usize {
+        (self.a.nrows() + 3) * self.packed_ncols()
+    }
+
+    /// Whether a copy stays near and is not mostly padding.
+    fn is_packed_near(&self) -> bool {
+        let fits = self.packed_len() * size_of::<T::Acc>() <= MAX_PACKED;
+        fits && 2 * self.packed_ncols() <= 3 * self.a.ncols()
+    }
+
+    /// As `whole`, on the matrix as it lies.
+    fn whole_plain(&mut self, steps: Whole<'_, T::Acc>) -> Option<f64> {
+        let Whole { x, y, t, z, n_power_iterations, eps, rows_first } = steps;
+        self.scratch.scaled.resize(x.len(), T::Acc::ZERO);
+        let (a, next) = (self.a, &mut self.scratch.scaled[..]);
+        let steps = WholeSteps { a, x, y, t, z, next, n_power_iterations, eps, rows_first };
+        T::whole(self.level, steps)
+    }
+
+    /// As `whole`, on a copy whose rows lie on cache lines of their own.
+    fn whole_packed(&mut self, steps: Whole<'_, T::Acc>) -> Option<f64> {
+        let Whole { x, y, t, n_power_iterations, eps, rows_first, .. } = steps;
+        let (ncols, len) = (self.packed_ncols(), self.packed_len());
+        let kept = self.scratch.packed.take().filter(|packed| packed.len() >= len);
+        let packed = self.scratch.packed.insert(kept.unwrap_or_else(|| Aligned::zeros(len)));
+        let (vectors, rows) = packed[..len].split_at_mut(3 * ncols);
+        let (own_x, rest) = vectors.split_at_mut(ncols);
+        let (z, next) = rest.split_at_mut(ncols);
+        T::pack(self.level, self.a, rows);
+        own_x[..x.len()].copy_from_slice(x);
+        own_x[x.len()..].fill(T::Acc::ZERO);
+        let a = MatRef::from_slice(rows, y.len(), ncols)?;
+        let steps = WholeSteps { a, x: own_x, y, t, z, next, n_power_iterations, eps, rows_first };
+        let sigma = T::Acc::whole(self.level, steps)?;
+        x.copy_from_slice(&own_x[..x.len()]);
+        Some(sigma)
     }
 
     /// A vector in the units of the products; it belongs back into `self.scratch.scaled`.
@@ -286,11 +336,11 @@ where
         if self.nblocks() != 1 {
             return None;
         }
-        let Whole { x, y, t, z, n_power_iterations, eps, rows_first } = steps;
-        self.scratch.scaled.resize(x.len(), T::Acc::ZERO);
-        let (a, next) = (self.a, &mut self.scratch.scaled[..]);
-        let steps = WholeSteps { a, x, y, t, z, next, n_power_iterations, eps, rows_first };
-        T::whole(self.level, steps)
+        if steps.n_power_iterations >= MIN_PACKED_STEPS && self.is_packed_near() {
+            self.whole_packed(steps)
+        } else {
+            self.whole_plain(steps)
+        }
     }
 
     fn max_abs(&mut self) -> Result<f64, Error> {
@@ -314,63 +364,6 @@ where
     }
 }
 
-/// Bytes that are divided at a time, from the end of a block to its beginning: what was read last
-/// is in the nearest cache.
-const PIECE: usize = 1 << 15;
-
-/// Writes `a / d` to `out`, or divides `out` in place where there is no `a`. With `stream` the
-/// stores go past the caches.
-///
-/// # Errors
-/// [`Error::Interrupted`] when the caller asked to stop.
-pub(crate) fn divide<T: StepKernels, R: Runner + Copy>(
-    a: Option<MatRef<'_, T>>,
-    out: MatMut<'_, T>,
-    d: f64,
-    stream: bool,
-    (level, runner): (Level, R),
-) -> Result<(), Error> {
-    let (nrows, ncols) = (out.nrows(), out.ncols());
-    let block_rows = block_rows((nrows, ncols));
-    let ratio = Ratio::new(d);
-    let out = match out.into_packed() {
-        Ok(out) if nrows <= block_rows => {
-            divide_block(a, 0, out, ratio, (level, stream));
-            return Ok(());
-        }
-        Ok(out) => MatMut::from_slice(out, nrows, ncols).expect("it was that shape"),
-        Err(out) => out,
-    };
-    let mut blocks: Vec<_> = out.into_blocks(block_rows).into_iter().enumerate().collect();
-    runner.run(&mut blocks, &|(i, pieces)| {
-        let mut row = *i * block_rows;
-        for piece in pieces {
-            let nrows = piece.len() / ncols.max(1);
-            divide_block(a, row, piece, ratio, (level, stream));
-            row += nrows;
-        }
-    })
-}
-
-/// Divides the rows of `a` from `row` on into packed rows, or packed rows in place.
-fn divide_block<T: StepKernels>(
-    a: Option<MatRef<'_, T>>,
-    row: usize,
-    out: &mut [T],
-    ratio: Ratio<T::Acc>,
-    (level, stream): (Level, bool),
-) {
-    let step = PIECE / T::SIZE;
-    let Some(a) = a else {
-        out.chunks_mut(step).rev().for_each(|out| T::divide_in_place(level, out, ratio));
-        return;
-    };
-    if let Some(packed) = a.packed() {
-        let src = &packed[row * a.ncols()..][..out.len()];
-        let pieces = src.chunks(step).zip(out.chunks_mut(step)).rev();
-        pieces.for_each(|(src, out)| T::divide(level, src, ratio, out, stream));
-    } else {
-        let rows = out.chunks_mut(a.ncols().max(1)).enumerate().rev();
-        rows.for_each(|(i, out)| T::divide(level, a.row(row + i), ratio, out, stream));
-    }
-}
+#[cfg(test)]
+#[path = "../../tests/rust/unit/steps.rs"]
+mod tests;

@@ -62,12 +62,15 @@ pub(crate) fn run(
     let threads = threads.unwrap_or_else(num_threads);
     let queue = Queue::new(sizes, threads);
     let runner = BlockRunner { stopped: &stopped, divide: threads > 1 };
-    let done = Latch::default();
-    pool(threads).in_place_scope(|scope| {
-        scope.spawn(|_| {
+    let pool = pool(threads);
+    // The system may have granted fewer threads than were asked for.
+    let done = Latch::new(pool.current_num_threads());
+    pool.in_place_scope(|scope| {
+        // Every thread is woken by the caller: one waking the next would take twice as long.
+        scope.spawn_broadcast(|_, _| {
             // The latch must open whatever happens, or the caller would wait for ever.
-            let _open = OpenOnDrop(&done);
-            rayon::broadcast(|_| queue.drain(&|i| job(i, runner), &stopped));
+            let _counted = CountOnDrop(&done);
+            queue.drain(&|i| job(i, runner), &stopped);
         });
         watch(&done, &stopped, interrupted);
     });
@@ -138,27 +141,33 @@ impl Queue {
     }
 }
 
-/// A gate that opens once.
-#[derive(Default)]
+/// A gate that opens when every thread has passed by.
 struct Latch {
-    open: Mutex<bool>,
+    working: Mutex<usize>,
     opened: Condvar,
 }
 
 impl Latch {
+    fn new(threads: usize) -> Self {
+        Self { working: Mutex::new(threads), opened: Condvar::new() }
+    }
+
     /// Waits for at most `timeout`; whether the latch is open.
     fn wait(&self, timeout: Duration) -> bool {
-        let open = self.open.lock().unwrap_or_else(|e| e.into_inner());
-        let waited = self.opened.wait_timeout_while(open, timeout, |open| !*open);
-        *waited.unwrap_or_else(|e| e.into_inner()).0
+        let working = self.working.lock().unwrap_or_else(|e| e.into_inner());
+        let waited = self.opened.wait_timeout_while(working, timeout, |working| *working > 0);
+        *waited.unwrap_or_else(|e| e.into_inner()).0 == 0
     }
 }
 
-struct OpenOnDrop<'a>(&'a Latch);
+struct CountOnDrop<'a>(&'a Latch);
 
-impl Drop for OpenOnDrop<'_> {
+impl Drop for CountOnDrop<'_> {
     fn drop(&mut self) {
-        *self.0.open.lock().unwrap_or_else(|e| e.into_inner()) = true;
-        self.0.opened.notify_all();
+        let mut working = self.0.working.lock().unwrap_or_else(|e| e.into_inner());
+        *working -= 1;
+        if *working == 0 {
+            self.0.opened.notify_all();
+        }
     }
 }
