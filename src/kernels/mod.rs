@@ -12,6 +12,7 @@ pub(crate) mod cholesky;
 pub(crate) mod divide;
 pub(crate) mod eight;
 pub(crate) mod fused;
+pub(crate) mod gradient;
 pub(crate) mod magnitude;
 pub(crate) mod matvec;
 pub(crate) mod panel;

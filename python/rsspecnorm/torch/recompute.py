@@ -88,7 +88,8 @@ def note(owner: object, u: Tensor, v: Tensor, share: Tensor | None = None) -> No
         notes = _Notes()
         setattr(region, _NOTES, notes)
     kept = share if torch.is_grad_enabled() else None
-    notes.used[owner].append(Used(u.detach().clone(), v.detach().clone(), kept))
+    copies = (torch.as_tensor(x).detach().clone() for x in (u, v))
+    notes.used[owner].append(Used(*copies, kept))
 
 
 def _region_of_forward() -> object | None:

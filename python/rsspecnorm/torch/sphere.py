@@ -11,7 +11,8 @@ import torch
 from rsspecnorm.stepping import normalize_arrays
 from rsspecnorm.torch.device import INITIAL_ITERATIONS, Dense, power_step
 from rsspecnorm.torch.layout import as_matrices, checked_dim, matrix_shape
-from rsspecnorm.torch.ops import EPS, lies_as_matrix
+from rsspecnorm.torch.native import EPS
+from rsspecnorm.torch.ops import lies_as_matrix
 from rsspecnorm.torch.path import core_serves
 from rsspecnorm.torch.scaling import accumulator, over
 from rsspecnorm.torch.views import as_array
