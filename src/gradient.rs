@@ -74,6 +74,10 @@ macro_rules! with_gradient {
     };
 }
 
+/// A result larger than this part of the last-level cache is stored past it: its matrix is one of
+/// many, and none of them is read before all are there.
+const SHARE: usize = 8;
+
 /// Computes every gradient, at two reads of each `G` and one of each `Y`.
 ///
 /// # Errors
@@ -122,12 +126,13 @@ impl<T: Differentiable> Gradient<'_, T> {
         let inner = if self.slope == 0.0 { 0.0 } else { self.inner(len, (level, runner))? };
         let pull = if self.slope == 0.0 { 0.0 } else { -self.slope * inner };
         let (scale, v) = (self.scale, self.v);
+        let stream = self.out.len() * T::SIZE > schedule::last_level_cache() / SHARE;
         let rows = self.grad.chunks(len).zip(self.u.chunks(block_rows));
         let mut blocks: Vec<_> = rows.zip(self.out.chunks_mut(len)).collect();
         // What the inner product read last is in the nearest cache.
         blocks.reverse();
         runner.run(&mut blocks, &|((g, u), out)| {
-            T::correct(level, Correction { g, scale, pull, u, v, out });
+            T::correct(level, Correction { g, scale, pull, u, v, out, stream });
         })
     }
 

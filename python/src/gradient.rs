@@ -1,7 +1,6 @@
 //! Gradients of normalised matrices: borrow arrays, let go of the interpreter.
 
 use half::{bf16, f16};
-use numpy::prelude::*;
 use numpy::{Element, PyArrayDyn, PyReadonlyArrayDyn, PyReadwriteArrayDyn, PyUntypedArray};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;

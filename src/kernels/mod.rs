@@ -41,3 +41,7 @@ mod vector_tests;
 #[cfg(test)]
 #[path = "../../tests/rust/unit/block.rs"]
 mod block_tests;
+
+#[cfg(test)]
+#[path = "../../tests/rust/unit/gradient.rs"]
+mod gradient_tests;

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 # The core divides by max(norm, eps). Only directions count here, so the floor is out of reach.
 EPS = 1e-300
-# Bytes below which one thread does the work: waking others costs more, while torch's own threads
-# still spin on their cores.
-ALONE = 1 << 20
+# Bytes below which the calling thread does the work. Between two operators of torch its threads spin
+# on their cores: others would have to share these with them, and slow the next operator down.
+ALONE = 1 << 24
 
 
 def normalize(

@@ -20,6 +20,7 @@ from rsspecnorm.torch.views import as_array
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -115,14 +116,11 @@ class SpectralSphere:
 
     def _by_core(self, members: list[int], n_iter: int) -> list[Tensor]:
         weights = [self.params[i] for i in members]
-        matrices = [
-            as_array(as_matrices(w.detach().unsqueeze(0), self.dims[i])[0])
-            for i, w in zip(members, weights, strict=True)
-        ]
+        matrices = [self._matrix(i) for i in members]
         sigmas = normalize_arrays(
             matrices,
-            [as_array(self.u[i]) for i in members],
-            [as_array(self.v[i]) for i in members],
+            [self.u[i].numpy() for i in members],
+            [self.v[i].numpy() for i in members],
             matrices,
             n_power_iterations=n_iter,
             eps=EPS,
@@ -130,6 +128,13 @@ class SpectralSphere:
         )
         torch.autograd.graph.increment_version(weights)
         return list(torch.from_numpy(sigmas).unbind())
+
+    def _matrix(self, i: int) -> NDArray[Any]:
+        """Return a weight as the matrix it is in memory."""
+        weight = self.params[i].detach()
+        if weight.is_contiguous() and self.dims[i] == 0:
+            return as_array(weight).reshape(weight.shape[0], -1)
+        return as_array(as_matrices(weight.unsqueeze(0), self.dims[i])[0])
 
     def _by_torch(self, members: list[int], n_iter: int) -> list[Tensor]:
         weights = [self.params[i] for i in members]
