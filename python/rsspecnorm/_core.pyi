@@ -78,6 +78,7 @@ def normalize(
     common: _Common,
     /,
 ) -> _F64s: ...
+
 _Gradient: TypeAlias = tuple[
     NDArray[np.generic],
     NDArray[np.generic],

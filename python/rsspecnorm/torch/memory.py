@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # A result and its gradient, of two forwards before one backward.
 _MOST = 4
 _ALIGNMENT = 64
-_DTYPES = {
+_DTYPES: dict[Any, np.dtype[Any]] = {
     torch.float16: np.dtype(np.float16),
     torch.float32: np.dtype(np.float32),
     torch.float64: np.dtype(np.float64),

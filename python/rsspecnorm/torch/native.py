@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 # The core divides by max(norm, eps). Only directions count here, so the floor is out of reach.
 EPS = 1e-300
-# Bytes below which the calling thread does the work. Between two operators of torch its threads spin
-# on their cores: others would have to share these with them, and slow the next operator down.
+# Bytes below which the calling thread does the work. Between two operators of torch its threads
+# spin on their cores: others would have to share these, and slow the next operator down.
 ALONE = 1 << 24
 
 
@@ -55,7 +55,7 @@ def _coefficient(value: float) -> NDArray[np.float64]:
 
 def gradient(rows: list[tuple[Any, ...]]) -> None:
     """Write ``s G - a <G, Y> u v'`` for every row ``(G, Y, u, v, out, s, a)``, all C-contiguous."""
-    _core.gradient(rows, common(threads([row[0] for row in rows]), False, None)[1])  # noqa: FBT003
+    _core.gradient(rows, common(threads([row[0] for row in rows]), False, None)[1])
 
 
 def threads(arrays: Sequence[NDArray[Any]]) -> int | None:

@@ -19,9 +19,8 @@ from rsspecnorm.torch.scaling import Rule, Scale, accumulator, real, without_aut
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor
-
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from rsspecnorm.torch.device import Operator
     from rsspecnorm.torch.memory import Kept

@@ -19,10 +19,10 @@ from torch_fronts import sample_input
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
 
-@pytest.fixture(autouse=True)
-def _once(path):
-    if path != "core":
-        pytest.skip("there is one short way")
+@pytest.fixture
+def path():
+    """There is one short way: in place of both paths."""
+    return "core"
 
 
 def step_of(module):
@@ -44,8 +44,9 @@ def test_short_way_equals_the_operator(front, dtype, make, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(eager, "open_now", lambda: False)
             expected = step_of(twin)
-        for some, others in zip(ours[1:], expected[1:], strict=True):
-            assert all(torch.equal(a, b) for a, b in zip(some, others, strict=True))
+        # the operator knows sigma as it was rounded
+        torch.testing.assert_close(ours[1], expected[1])
+        assert all(torch.equal(a, b) for a, b in zip(ours[2], expected[2], strict=True))
         assert torch.equal(ours[0], expected[0])
 
 
@@ -55,7 +56,7 @@ def test_short_way_equals_the_operator(front, dtype, make, monkeypatch):
 def test_factors_of_a_number_are_those_of_a_tensor(sigma, soft, detach):
     rule = Rule(1.5, soft, detach)
     expected = [float(x) for x in multipliers(torch.tensor(sigma, dtype=torch.float64), rule)]
-    np.testing.assert_array_equal(factors(sigma, rule), expected)
+    np.testing.assert_allclose(factors(sigma, rule), expected, rtol=1e-15)
 
 
 def test_single_precision_gradient_is_that_of_double(front):
@@ -112,7 +113,8 @@ def test_copies_and_pickles_do_not_share_memory(front):
     module(torch.randn(2, 6)).sum().backward()
     layers = [module, copy.deepcopy(module)]
     if front.name == "hook":
-        layers.append(pickle.loads(pickle.dumps(front.apply(nn.Linear(6, 8)))))
+        text = pickle.dumps(front.apply(nn.Linear(6, 8)))
+        layers.append(pickle.loads(text))  # noqa: S301 - our own
     grads = []
     for layer in layers:
         layer.zero_grad()
@@ -131,6 +133,7 @@ def test_write_to_a_normalized_weight_is_noticed_by_its_backward(front):
         loss.backward()
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
 @pytest.mark.parametrize("batched", [True, False])
 def test_jacobian_by_batched_gradients(front, batched):
     module = front.apply(nn.Linear(3, 2, bias=False).double()).eval()
@@ -143,9 +146,7 @@ def test_jacobian_by_batched_gradients(front, batched):
 
     expected = torch.stack([row(grad) for grad in basis])
     if batched:
-        (rows,) = torch.autograd.grad(
-            weight, leaf, basis, retain_graph=True, is_grads_batched=True
-        )
+        (rows,) = torch.autograd.grad(weight, leaf, basis, retain_graph=True, is_grads_batched=True)
     else:
         rows = torch.vmap(row)(basis)
     torch.testing.assert_close(rows, expected)
