@@ -143,7 +143,8 @@ class _Divided(Function):
         out, sigma = ctx.saved_tensors
         result: Tensor | None = None
         if grad is not None:
-            if torch.is_grad_enabled() or in_transform():
+            # A batch of gradients (`is_grads_batched`) has no storage of its own.
+            if torch.is_grad_enabled() or in_transform() or not torch._C._has_storage(grad):
                 _, rule, _ = ctx.settings
                 result = plain_gradient(grad, out, sigma, *_tensors(ctx), 0, rule=rule)
             else:
