@@ -121,7 +121,7 @@ def sigma_gradient(
 
 def inner(x: Tensor, y: Tensor) -> Tensor:
     """Return Re<x, y> of each matrix of two batches, without a temporary of their size."""
-    return torch.linalg.vecdot(x.flatten(1), y.flatten(1)).real
+    return torch.linalg.vecdot(x.reshape(len(x), -1), y.reshape(len(y), -1)).real
 
 
 class Scale(Function):
