@@ -7,6 +7,7 @@ use std::fmt::Display;
 
 use crate::api::{Goal, Request};
 use crate::error::Error;
+use crate::gradient::{Differentiable, Gradient};
 use crate::matrix::{Batch, MatMut};
 use crate::normalize::{Steppable, Steps, Task, Weights};
 
@@ -135,6 +136,21 @@ pub(crate) fn task<T: Steppable>(task: &Task<'_, T>) -> Result<(), Error> {
         Some(c) => Err(invalid("coefficient", "positive and finite", c)),
         None => Ok(()),
     }
+}
+
+/// Checks that the matrices of a gradient fit its vectors.
+///
+/// # Errors
+/// [`Error::ShapeMismatch`], naming the argument.
+pub(crate) fn gradient<T: Differentiable>(gradient: &Gradient<'_, T>) -> Result<(), Error> {
+    let size = gradient.u.len().checked_mul(gradient.v.len());
+    let lengths = [
+        ("grad", gradient.grad.len()),
+        ("normalized", gradient.normalized.len()),
+        ("out", gradient.out.len()),
+    ];
+    let what = "one element for each pair of entries of u and v";
+    lengths.into_iter().try_for_each(|(argument, len)| fits(argument, len, size, what))
 }
 
 /// Checks the length of a vector.

@@ -20,7 +20,7 @@ FLOORS = (
     ("operator",),
     ("algorithms",),
     ("schedule",),
-    ("validate", "route", "complex", "solution", "api", "normalize", "track", "audit"),
+    ("validate", "route", "complex", "solution", "api", "normalize", "gradient", "track", "audit"),
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

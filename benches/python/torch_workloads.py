@@ -12,16 +12,18 @@ import torch
 from torch import nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations as torchs
+from torch.nn.utils import parametrize
 
 from harness import Engine
 from rsspecnorm.torch import SpectralNormGroup, SpectralSphere, matrix_norm
 from rsspecnorm.torch.parametrizations import spectral_norm
 
-PLAIN, TORCH, OURS, GROUP = (
+PLAIN, TORCH, OURS, GROUP, FLOOR = (
     "no normalisation",
     "torch",
     "rsspecnorm, per layer",
     "rsspecnorm, group",
+    "torch, weight * 0.5 and no norm",
 )
 SIZES = (64, 128, 256, 512)
 
@@ -81,10 +83,19 @@ def wrap_each(apply: Callable[[nn.Module], Any]) -> Callable[[nn.Module], None]:
     return run
 
 
+class Half(nn.Module):
+    """The least that a parametrization can do in torch: read and write a weight and a gradient."""
+
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        """Return half the weight."""
+        return weight * 0.5
+
+
 WAYS: dict[str, Callable[[nn.Module], Any]] = {
     GROUP: SpectralNormGroup,
     TORCH: wrap_each(torchs.spectral_norm),
     OURS: wrap_each(spectral_norm),
+    FLOOR: wrap_each(lambda layer: parametrize.register_parametrization(layer, "weight", Half())),
     PLAIN: lambda _: None,
 }
 
@@ -128,7 +139,12 @@ def sphere(quick: bool) -> Sequence[Engine]:
     layers = Mixed(1 if quick else 6)
     weights = [p.detach() for p in layers.parameters() if p.ndim > 1]
     ours = SpectralSphere([w.clone() for w in weights])
-    return [Engine("rsspecnorm", ours.retract_), Engine("torch, a loop", retraction_loop(weights))]
+    scaled = [w.clone() for w in weights]
+    return [
+        Engine("rsspecnorm", ours.retract_),
+        Engine("torch, a loop", retraction_loop(weights)),
+        Engine("torch, weight *= 1 and no norm", lambda: [w.mul_(1.0) for w in scaled]),
+    ]
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "bounds",
+    "gradient",
     "is_ready",
     "levels",
     "normalize",
@@ -77,6 +78,18 @@ def normalize(
     common: _Common,
     /,
 ) -> _F64s: ...
+
+_Gradient: TypeAlias = tuple[
+    NDArray[np.generic],
+    NDArray[np.generic],
+    NDArray[np.generic],
+    NDArray[np.generic],
+    NDArray[np.generic],
+    float,
+    float,
+]
+
+def gradient(rows: list[_Gradient], num_threads: int | None, /) -> None: ...
 def track(
     matrices: Sequence[NDArray[np.generic]],
     states: Sequence[NDArray[np.generic]],

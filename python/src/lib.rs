@@ -3,6 +3,7 @@
 mod arrays;
 mod audit;
 mod errors;
+mod gradient;
 mod options;
 mod power;
 mod solve;
@@ -19,6 +20,8 @@ mod _core {
     use crate::arrays::is_ready;
     #[pymodule_export]
     use crate::audit::{Audit, audit_arrays};
+    #[pymodule_export]
+    use crate::gradient::gradient;
     #[pymodule_export]
     use crate::power::normalize;
     #[pymodule_export]

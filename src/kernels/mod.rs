@@ -12,6 +12,7 @@ pub(crate) mod cholesky;
 pub(crate) mod divide;
 pub(crate) mod eight;
 pub(crate) mod fused;
+pub(crate) mod gradient;
 pub(crate) mod interleave;
 pub(crate) mod magnitude;
 pub(crate) mod matvec;
@@ -44,3 +45,7 @@ mod vector_tests;
 #[cfg(test)]
 #[path = "../../tests/rust/unit/block.rs"]
 mod block_tests;
+
+#[cfg(test)]
+#[path = "../../tests/rust/unit/gradient.rs"]
+mod gradient_tests;

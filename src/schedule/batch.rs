@@ -18,6 +18,10 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(50);
 /// would cost more than it takes.
 const INLINE_WORK: usize = 1 << 14;
 
+/// As `INLINE_WORK` where one thread is asked for: the caller is as good as any. Such work must end
+/// before a user would want to stop it, at hundreds of passes too.
+const INLINE_ALONE: usize = 1 << 22;
+
 /// Runs the blocks of a pass in the current pool, unless the call was stopped.
 #[derive(Clone, Copy)]
 pub(crate) struct BlockRunner<'a> {
@@ -53,7 +57,8 @@ pub(crate) fn run(
     job: &(dyn Fn(usize, BlockRunner<'_>) -> Result<(), Error> + Sync),
 ) -> Result<(), Error> {
     let stopped = AtomicBool::new(false);
-    if sizes.iter().sum::<usize>() <= INLINE_WORK {
+    let work = sizes.iter().sum::<usize>();
+    if work <= INLINE_WORK || (work <= INLINE_ALONE && threads == Some(1)) {
         let runner = BlockRunner { stopped: &stopped, divide: false };
         let queue = Queue::new(sizes, 1);
         queue.drain(&|i| job(i, runner), &stopped);

@@ -162,7 +162,7 @@ class SpectralNormGroup:
     ) -> list[Any]:
         taken = [m.vectors() for m in members] if vectors is None else vectors
         weights = [
-            Weight(m.original(), u, v, m.layer.dim)
+            Weight(m.original(), u, v, m.layer.dim, kept=m.layer.kept)
             for m, (u, v) in zip(members, taken, strict=True)
         ]
         revive = n_iter == 0 and not all(m.layer.trusts(*m.vectors()) for m in members)

@@ -8,6 +8,7 @@ import torch
 
 from rsspecnorm.torch import recompute
 from rsspecnorm.torch.layout import matrix_shape
+from rsspecnorm.torch.memory import Kept
 from rsspecnorm.torch.scaling import accumulator
 from rsspecnorm.torch.steps import Plan, Weight, normalize
 
@@ -35,6 +36,7 @@ class Layer:
         self.convolution = convolution
         self.sigma: Tensor | None = None
         self.pending = 0
+        self.kept = Kept()
         self.trusted: tuple[int, int] | None = None
 
     def __call__(self, weight: Tensor, u: Tensor, v: Tensor, *, training: bool) -> Tensor:
@@ -50,7 +52,7 @@ class Layer:
         """Take `n_iter` iterations, whatever the mode, and divide."""
         revive = n_iter == 0 and not self.trusts(u, v)
         plan = Plan(self.options.order, self.options.rule, n_iter, revive)
-        result = normalize([Weight(weight, u, v, self.dim, self.convolution)], plan)[0]
+        result = normalize([Weight(weight, u, v, self.dim, self.convolution, self.kept)], plan)[0]
         self.sigma = result.sigma
         if n_iter > 0:
             self.trust(u, v)

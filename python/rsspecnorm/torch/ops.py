@@ -13,18 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rsspecnorm.stepping import normalize_arrays
-from rsspecnorm.torch.device import Dense, power_step
-from rsspecnorm.torch.layout import as_matrices, edges
-from rsspecnorm.torch.scaling import (
-    Rule,
-    accumulator,
-    divide,
-    multipliers,
-    over,
-    weight_gradient,
-    without_autocast,
-)
+from rsspecnorm.torch import native
+from rsspecnorm.torch.layout import as_matrices
+from rsspecnorm.torch.scaling import Rule, accumulator, factors, plain_gradient, sigma_gradient
+from rsspecnorm.torch.settle import by_torch
 from rsspecnorm.torch.views import as_array, as_read
 
 if TYPE_CHECKING:
@@ -32,11 +24,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-# The core divides by max(norm, eps). Only directions count here, so the floor is out of reach.
-EPS = 1e-300
-# Bytes below which one thread does the work: waking others costs more, while torch's own threads
-# still spin on their cores.
-ALONE = 1 << 20
 _MATRIX_NDIM = 2
 _RULE = "float coefficient, bool soft, bool detach_sigma"
 
@@ -60,23 +47,18 @@ def normalize(
     settings = Rule(*rule)
     new_us, new_vs = _copies(us, weights), _copies(vs, weights)
     outs, targets = _targets(weights, dims)
-    sigmas = normalize_arrays(
+    sigmas = native.normalize(
         [as_read(a) if a is not b else as_array(a) for a, b in targets],
-        [as_array(u) for u in new_us],
-        [as_array(v) for v in new_vs],
+        ([as_array(u) for u in new_us], [as_array(v) for v in new_vs]),
         [as_array(target) for _, target in targets],
-        n_power_iterations=n_iter,
-        eps=EPS,
-        order=order,  # type: ignore[arg-type]
-        coefficient=settings.coefficient,
-        soft=settings.soft,
-        num_threads=1 if sum(w.nbytes for w in weights) < ALONE else None,
-    ).tolist()
+        (n_iter, order),
+        settings,
+    )
     scalars = [torch.tensor(s, dtype=u.dtype) for s, u in zip(sigmas, new_us, strict=True)]
     for i, sigma in enumerate(sigmas):
         if not 0 < sigma < math.inf:
             state = us[i], vs[i], dims[i]
-            row = _by_torch(weights[i], state, n_iter, order, settings)
+            row = by_torch(weights[i], state, n_iter, order, settings)
             outs[i], scalars[i], new_us[i], new_vs[i] = row
         elif targets[i][1].data_ptr() != outs[i].data_ptr():
             _from_matrix(targets[i][1], outs[i], dims[i])
@@ -127,21 +109,6 @@ def _from_matrix(matrix: Tensor, out: Tensor, dim: int) -> None:
     moved.copy_(matrix.reshape(moved.shape))
 
 
-def _by_torch(
-    weight: Tensor, state: tuple[Tensor, Tensor, int], n_iter: int, order: str, rule: Rule
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Settle a weight that is zero, not finite or out of reach of its vectors on the other path."""
-    u, v, dim = state
-    wide = accumulator(weight.dtype)
-    batch = weight.detach().unsqueeze(0)
-    vectors = (x.to(wide, copy=True).unsqueeze(0) for x in (u, v))
-    step = power_step(Dense(batch.to(wide), dim), *vectors, n_iter=n_iter, order=order)
-    out = divide(batch, step.sigma, rule)[0]
-    # The caller stores the vectors of an iteration, and differentiates with those of an evaluation.
-    after = (step.stored_u, step.stored_v) if n_iter > 0 else (step.u, step.v)
-    return out, step.sigma[0].clone(), after[0][0].clone(), after[1][0].clone()
-
-
 @normalize.register_fake
 def _(
     weights: list[Tensor],
@@ -176,35 +143,15 @@ def _backward(ctx: Any, grads: list[Tensor | None]) -> Any:
     dims = [ctx.dims[i] for i in used]
     results: list[Tensor | None] = [None] * count
     if torch.is_grad_enabled():
-        found = [_plain_gradient(*row, rule=ctx.rule) for row in zip(*columns, dims, strict=True)]
+        found = [plain_gradient(*row, rule=ctx.rule) for row in zip(*columns, dims, strict=True)]
     else:
         found = normalize_backward(*columns, dims, *ctx.rule) if used else []
     for i, result in zip(used, found, strict=True):
         results[i] = result
     for i, grad in enumerate(grads[count : 2 * count]):
         if grad is not None:
-            results[i] = _add_sigma(results[i], grad, (us[i], vs[i], ctx.dims[i]), outs[i])
+            results[i] = sigma_gradient(results[i], grad, (us[i], vs[i], ctx.dims[i]), outs[i])
     return results, [None] * count, [None] * count, *[None] * 6
-
-
-def _plain_gradient(
-    grad: Tensor, out: Tensor, sigma: Tensor, u: Tensor, v: Tensor, dim: int, *, rule: Rule
-) -> Tensor:
-    """Return the gradient of one weight in plain torch, which can be differentiated again."""
-    batch = out.unsqueeze(0)
-    edge = edges(u.unsqueeze(0), v.unsqueeze(0), batch, dim)
-    with without_autocast(out.device.type):
-        return weight_gradient(grad.unsqueeze(0), batch, edge, sigma.reshape(1), rule)[0]
-
-
-def _add_sigma(
-    result: Tensor | None, grad: Tensor, edge: tuple[Tensor, Tensor, int], out: Tensor
-) -> Tensor:
-    """Add what comes back through sigma itself, as it does in a second derivative."""
-    u, v, dim = edge
-    left, right = edges(u.detach().unsqueeze(0), v.detach().unsqueeze(0), out.unsqueeze(0), dim)
-    through = (left * over(grad, left) * right)[0].to(out.dtype)
-    return through if result is None else result + through
 
 
 normalize.register_autograd(_backward, setup_context=_setup_context)
@@ -232,12 +179,12 @@ def normalize_backward(
 
 def _gradient(row: tuple[Any, ...], rule: Rule) -> Tensor:
     grad, out, sigma, u, v, dim = row
-    if dim != 0 or grad.dtype != u.dtype or not (grad.is_contiguous() and out.is_contiguous()):
-        return _plain_gradient(*row, rule=rule)
-    scale, slope = (float(x) for x in multipliers(sigma, rule))
-    flat = grad.reshape(u.numel(), v.numel())
-    pull = -slope * float(torch.dot(flat.reshape(-1), out.reshape(-1))) if slope else 0.0
-    return torch.addr(flat, u, v, beta=scale, alpha=pull).reshape(grad.shape)
+    if dim != 0 or not (grad.is_contiguous() and out.is_contiguous()):
+        return plain_gradient(*row, rule=rule)
+    result = torch.empty_like(grad)
+    arrays = as_read(grad), as_read(out), as_array(u), as_array(v), as_array(result)
+    native.gradient([(*arrays, *factors(float(sigma), rule))])
+    return result
 
 
 @normalize_backward.register_fake

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from rsspecnorm.torch.steps import Vector
+
 _NOTES = "_rsspecnorm_notes"
 _CHECKPOINT = torch.utils.checkpoint.__name__
 
@@ -72,7 +74,7 @@ def recall(owner: object) -> Used | None:
     return found
 
 
-def note(owner: object, u: Tensor, v: Tensor, share: Tensor | None = None) -> None:
+def note(owner: object, u: Vector, v: Vector, share: Tensor | None = None) -> None:
     """Keep what a read used for the second forward, if this is a region's first one.
 
     A share made outside the region is what the region saved, so the second forward must save it
@@ -88,7 +90,8 @@ def note(owner: object, u: Tensor, v: Tensor, share: Tensor | None = None) -> No
         notes = _Notes()
         setattr(region, _NOTES, notes)
     kept = share if torch.is_grad_enabled() else None
-    notes.used[owner].append(Used(u.detach().clone(), v.detach().clone(), kept))
+    u, v = (torch.as_tensor(x).detach().clone() for x in (u, v))
+    notes.used[owner].append(Used(u, v, kept))
 
 
 def _region_of_forward() -> object | None:

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch.autograd import Function
 
+from rsspecnorm.torch.layout import edges
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -65,6 +67,14 @@ def multipliers(sigma: Tensor, rule: Rule) -> tuple[Tensor, Tensor]:
     return scale, torch.zeros_like(slope) if rule.detach_sigma else slope
 
 
+def factors(sigma: float, rule: Rule) -> tuple[float, float]:
+    """Return what `multipliers` returns, for a sigma known as a number."""
+    shrinks = not (rule.soft and sigma <= rule.coefficient)
+    scale = (rule.coefficient / sigma if sigma != 0 else 0.0) if shrinks else 1.0
+    slope = 1.0 / sigma if shrinks and sigma != 0 and not rule.detach_sigma else 0.0
+    return scale, slope
+
+
 def divide(weight: Tensor, sigma: Tensor, rule: Rule) -> Tensor:
     """Return W / d(sigma) for a batch, rounded once, in the layout of the weight."""
     return (weight / over(divisor(sigma, rule), weight)).to(weight.dtype)
@@ -89,9 +99,29 @@ def weight_gradient(
     return result.addcmul_(left * over(pull, left), right).to(grad.dtype)
 
 
+def plain_gradient(
+    grad: Tensor, out: Tensor, sigma: Tensor, u: Tensor, v: Tensor, dim: int, *, rule: Rule
+) -> Tensor:
+    """Return the gradient of one weight in plain torch, which can be differentiated again."""
+    batch = out.unsqueeze(0)
+    edge = edges(u.unsqueeze(0), v.unsqueeze(0), batch, dim)
+    with without_autocast(out.device.type):
+        return weight_gradient(grad.unsqueeze(0), batch, edge, sigma.reshape(1), rule)[0]
+
+
+def sigma_gradient(
+    result: Tensor | None, grad: Tensor, edge: tuple[Tensor, Tensor, int], out: Tensor
+) -> Tensor:
+    """Add what comes back through sigma itself, as it does in a second derivative."""
+    u, v, dim = edge
+    left, right = edges(u.detach().unsqueeze(0), v.detach().unsqueeze(0), out.unsqueeze(0), dim)
+    through = (left * over(grad, left) * right)[0].to(out.dtype)
+    return through if result is None else result + through
+
+
 def inner(x: Tensor, y: Tensor) -> Tensor:
     """Return Re<x, y> of each matrix of two batches, without a temporary of their size."""
-    return torch.linalg.vecdot(x.flatten(1), y.flatten(1)).real
+    return torch.linalg.vecdot(x.reshape(len(x), -1), y.reshape(len(y), -1)).real
 
 
 class Scale(Function):

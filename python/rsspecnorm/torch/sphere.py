@@ -11,7 +11,8 @@ import torch
 from rsspecnorm.stepping import normalize_arrays
 from rsspecnorm.torch.device import INITIAL_ITERATIONS, Dense, power_step
 from rsspecnorm.torch.layout import as_matrices, checked_dim, matrix_shape
-from rsspecnorm.torch.ops import EPS, lies_as_matrix
+from rsspecnorm.torch.native import EPS
+from rsspecnorm.torch.ops import lies_as_matrix
 from rsspecnorm.torch.path import core_serves
 from rsspecnorm.torch.scaling import accumulator, over
 from rsspecnorm.torch.views import as_array
@@ -19,6 +20,7 @@ from rsspecnorm.torch.views import as_array
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -114,14 +116,11 @@ class SpectralSphere:
 
     def _by_core(self, members: list[int], n_iter: int) -> list[Tensor]:
         weights = [self.params[i] for i in members]
-        matrices = [
-            as_array(as_matrices(w.detach().unsqueeze(0), self.dims[i])[0])
-            for i, w in zip(members, weights, strict=True)
-        ]
+        matrices = [self._matrix(i) for i in members]
         sigmas = normalize_arrays(
             matrices,
-            [as_array(self.u[i]) for i in members],
-            [as_array(self.v[i]) for i in members],
+            [self.u[i].numpy() for i in members],
+            [self.v[i].numpy() for i in members],
             matrices,
             n_power_iterations=n_iter,
             eps=EPS,
@@ -129,6 +128,13 @@ class SpectralSphere:
         )
         torch.autograd.graph.increment_version(weights)
         return list(torch.from_numpy(sigmas).unbind())
+
+    def _matrix(self, i: int) -> NDArray[Any]:
+        """Return a weight as the matrix it is in memory."""
+        weight = self.params[i].detach()
+        if weight.is_contiguous() and self.dims[i] == 0:
+            return as_array(weight).reshape(weight.shape[0], -1)
+        return as_array(as_matrices(weight.unsqueeze(0), self.dims[i])[0])
 
     def _by_torch(self, members: list[int], n_iter: int) -> list[Tensor]:
         weights = [self.params[i] for i in members]

@@ -7,11 +7,11 @@ vectors and how many iterations; it gets the normalised weights, and the vectors
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import torch
 
-from rsspecnorm.torch import ops
+from rsspecnorm.torch import eager, ops
 from rsspecnorm.torch.device import Dense, power_step
 from rsspecnorm.torch.path import core_serves, in_transform
 from rsspecnorm.torch.scaling import Rule, Scale, accumulator, real, without_autocast
@@ -19,20 +19,29 @@ from rsspecnorm.torch.scaling import Rule, Scale, accumulator, real, without_aut
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from rsspecnorm.torch.device import Operator
+    from rsspecnorm.torch.memory import Kept
     from rsspecnorm.torch.operator_norm import Convolution
 
 
+Vector: TypeAlias = "Tensor | NDArray[Any]"
+
+
 class Weight(NamedTuple):
-    """A weight with its vectors and the axis of its rows, or the convolution it stands for."""
+    """A weight with its vectors and the axis of its rows, or the convolution it stands for.
+
+    `kept` is the layer's memory for results, where it has one.
+    """
 
     weight: Tensor
     u: Tensor
     v: Tensor
     dim: int
     convolution: Convolution | None = None
+    kept: Kept | None = None
 
 
 class Normalized(NamedTuple):
@@ -40,8 +49,8 @@ class Normalized(NamedTuple):
 
     out: Tensor
     sigma: Tensor
-    u: Tensor
-    v: Tensor
+    u: Vector
+    v: Vector
 
 
 class Plan(NamedTuple):
@@ -56,43 +65,45 @@ class Plan(NamedTuple):
 def normalize(weights: Sequence[Weight], plan: Plan) -> list[Normalized]:
     """Normalise every weight; with `plan.n_iter` > 0 also store the new vectors in place."""
     results: list[Normalized | None] = [None] * len(weights)
-    for members in _batches(weights):
+    for (run, *_), members in _batches(weights).items():
         part = [weights[i] for i in members]
-        run = _core_batch if _core_takes(part[0]) else _device_batch
         for i, result in zip(members, run(part, plan), strict=True):
             results[i] = result
-    done = [result for result in results if result is not None]
-    if plan.n_iter > 0:
-        _store([w.u for w in weights], [r.u for r in done])
-        _store([w.v for w in weights], [r.v for r in done])
-    return done
+    return [result for result in results if result is not None]
 
 
-def _core_takes(weight: Weight) -> bool:
-    return weight.convolution is None and core_serves(weight.weight, weight.u, weight.v)
+def _batches(weights: Sequence[Weight]) -> dict[Any, list[int]]:
+    """Group the weights that one call can serve: all that the core takes, else by shape.
 
-
-def _batches(weights: Sequence[Weight]) -> list[list[int]]:
-    """Group the weights that one call can serve: all that the core takes, else by shape."""
+    The first part of a key is what serves the group.
+    """
     groups: defaultdict[Any, list[int]] = defaultdict(list)
+    short = eager.open_now()
     for i, each in enumerate(weights):
-        weight, u, _, dim, convolution = each
-        if _core_takes(each):
-            groups[None].append(i)
+        weight, u, v, dim, convolution, _ = each
+        if convolution is None and core_serves(weight, u, v):
+            groups[_eager_batch if short and eager.takes(each) else _core_batch,].append(i)
         else:
             lone = i if convolution else None
-            groups[weight.shape, weight.dtype, weight.device, u.dtype, dim, lone].append(i)
-    return list(groups.values())
+            kind = weight.shape, weight.dtype, weight.device, u.dtype
+            groups[_device_batch, *kind, dim, lone].append(i)
+    return groups
+
+
+def _eager_batch(weights: Sequence[Weight], plan: Plan) -> list[Normalized]:
+    """Normalise CPU weights of any shapes in one call of the core."""
+    return [Normalized(*row) for row in eager.normalize(weights, plan)]
 
 
 def _core_batch(weights: Sequence[Weight], plan: Plan) -> list[Normalized]:
-    """Normalise CPU weights of any shapes in one call of the core."""
-    tensors, us, vs, dims, _ = (list(column) for column in zip(*weights, strict=True))
+    """Do the same through the registered operator, of which graphs can be made."""
+    tensors, us, vs, dims, *_ = (list(column) for column in zip(*weights, strict=True))
     results = ops.normalize(tensors, us, vs, dims, plan.n_iter, plan.order, *plan.rule)
     count = len(weights)
     outs, *rest = (results[i * count : (i + 1) * count] for i in range(4))
     detached = ([x.detach() for x in column] for column in rest)
-    return [Normalized(*row) for row in zip(outs, *detached, strict=True)]
+    done = [Normalized(*row) for row in zip(outs, *detached, strict=True)]
+    return _stored(weights, done, plan)
 
 
 def _device_batch(weights: Sequence[Weight], plan: Plan) -> list[Normalized]:
@@ -108,7 +119,7 @@ def _device_batch(weights: Sequence[Weight], plan: Plan) -> list[Normalized]:
         left, right = operator.edges(step.u, step.v)
     out, sigma = Scale.apply(batch, left, right, step.sigma.to(real(wide)), plan.rule)
     parts = (x.unbind() for x in (out, sigma.detach(), step.stored_u, step.stored_v))
-    return [Normalized(*row) for row in zip(*parts, strict=True)]
+    return _stored(weights, [Normalized(*row) for row in zip(*parts, strict=True)], plan)
 
 
 def _operator(values: Tensor, example: Weight) -> Operator:
@@ -120,6 +131,14 @@ def _operator(values: Tensor, example: Weight) -> Operator:
 def _stacked(tensors: Sequence[Tensor]) -> Tensor:
     """Stack without copying a lone tensor."""
     return tensors[0].unsqueeze(0) if len(tensors) == 1 else torch.stack(list(tensors))
+
+
+def _stored(weights: Sequence[Weight], done: list[Normalized], plan: Plan) -> list[Normalized]:
+    """Store the vectors if any iteration was made."""
+    if plan.n_iter > 0:
+        _store([w.u for w in weights], [r.u for r in done])
+        _store([w.v for w in weights], [r.v for r in done])
+    return done
 
 
 @torch.no_grad()

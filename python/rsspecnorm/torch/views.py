@@ -21,16 +21,50 @@ def as_array(tensor: Tensor) -> NDArray[Any]:
     return tensor.view(torch.int16).numpy().view(bfloat16() or "u2")
 
 
-def as_read(tensor: Tensor) -> NDArray[Any]:
+def as_read(tensor: Tensor, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
     """Return an array to read from, which leaves the tensor as it was.
 
     `Tensor.numpy` marks the storage as one that cannot be resized, and FSDP resizes those of
-    parameters.
+    parameters. A contiguous tensor may be seen in another `shape`.
     """
-    tensor = tensor.detach()
-    if tensor.dtype != torch.bfloat16:
-        return np.from_dlpack(tensor)
-    return np.from_dlpack(tensor.view(torch.int16)).view(bfloat16() or "u2")
+    if tensor.is_conj() or tensor.is_neg():
+        tensor = tensor.detach().resolve_conj().resolve_neg()
+    array = np.asarray(_Lent(tensor, shape))
+    return array if tensor.dtype != torch.bfloat16 else array.view(bfloat16() or "u2")
+
+
+class _Lent:
+    """A tensor that NumPy may read by the array interface; alive as long as the array is."""
+
+    __slots__ = ("__array_interface__", "_tensor")
+
+    def __init__(self, tensor: Tensor, shape: tuple[int, ...] | None) -> None:
+        self._tensor = tensor
+        code, itemsize = _CODES[tensor.dtype]
+        self.__array_interface__ = {
+            "shape": tuple(tensor.shape) if shape is None else shape,
+            "strides": None
+            if tensor.is_contiguous()
+            else tuple(itemsize * stride for stride in tensor.stride()),
+            "typestr": code,
+            "data": (tensor.data_ptr(), True),
+            "version": 3,
+        }
+
+
+def _code(name: str) -> tuple[str, int]:
+    dtype = np.dtype(name)
+    return dtype.str, dtype.itemsize
+
+
+_CODES = {
+    torch.float16: _code("f2"),
+    torch.bfloat16: _code("u2"),
+    torch.float32: _code("f4"),
+    torch.float64: _code("f8"),
+    torch.complex64: _code("c8"),
+    torch.complex128: _code("c16"),
+}
 
 
 @cache

@@ -1,0 +1,63 @@
+"""The calls into the core that the adapter makes, with as little around them as can be."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rsspecnorm import _core
+from rsspecnorm.options import common
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from rsspecnorm.torch.scaling import Rule
+
+# The core divides by max(norm, eps). Only directions count here, so the floor is out of reach.
+EPS = 1e-300
+# Bytes below which the calling thread does the work. Between two operators of torch its threads
+# spin on their cores: others would have to share these, and slow the next operator down.
+ALONE = 1 << 24
+
+
+def normalize(
+    matrices: Sequence[NDArray[Any]],
+    vectors: tuple[Sequence[NDArray[Any]], Sequence[NDArray[Any]]],
+    outs: Sequence[NDArray[Any]],
+    steps: tuple[int, str],
+    rule: Rule,
+) -> list[float]:
+    """Take power steps, write `W / d(sigma)` to `outs` and the new u, v in place; return sigmas.
+
+    Arrays are as `rsspecnorm.stepping.normalize_arrays` wants them.
+    """
+    n_iter, order = steps
+    sigmas = _core.normalize(
+        matrices,
+        *vectors,
+        outs,
+        _coefficient(rule.coefficient),
+        (n_iter, EPS, order, rule.soft, None),
+        common(threads(matrices), check_finite=False, rng=None),
+    )
+    found: list[float] = sigmas.tolist()
+    return found
+
+
+@lru_cache(maxsize=64)
+def _coefficient(value: float) -> NDArray[np.float64]:
+    return np.array([value])
+
+
+def gradient(rows: list[tuple[Any, ...]]) -> None:
+    """Write ``s G - a <G, Y> u v'`` for every row ``(G, Y, u, v, out, s, a)``, all C-contiguous."""
+    _core.gradient(rows, common(threads([row[0] for row in rows]), False, None)[1])
+
+
+def threads(arrays: Sequence[NDArray[Any]]) -> int | None:
+    """Return 1 for little work, None for as many threads as the settings say."""
+    return 1 if sum(array.nbytes for array in arrays) < ALONE else None

@@ -1,0 +1,146 @@
+//! Floor F6: gradients that come back to matrices through their division by sigma.
+
+use std::sync::{Mutex, PoisonError};
+
+use half::{bf16, f16};
+
+use crate::api::Control;
+use crate::error::Error;
+use crate::kernels::gradient::{Correction, GradientKernels};
+use crate::normalize::Steppable;
+use crate::operator::Runner;
+use crate::operator::step::block_rows;
+use crate::schedule;
+use crate::simd::Level;
+use crate::validate;
+
+/// A gradient `G` with respect to `Y = W / d(sigma)`, and where that with respect to `W` goes:
+/// `s G - a <G, Y> u v'`, with `s = 1 / d` and `a = d' / d`. All matrices are packed rows.
+#[derive(Debug)]
+pub struct Gradient<'a, T: Steppable> {
+    /// `G`.
+    pub grad: &'a [T],
+    /// `Y`, the normalised matrix.
+    pub normalized: &'a [T],
+    /// Left vector, one entry for each row; taken as a constant.
+    pub u: &'a [T::Vector],
+    /// Right vector, one entry for each column.
+    pub v: &'a [T::Vector],
+    /// `s`.
+    pub scale: f64,
+    /// `a`; where it is zero, `Y` is not read.
+    pub slope: f64,
+    /// The result.
+    pub out: &'a mut [T],
+}
+
+/// A gradient of any element type.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the variants are the element types, named as such")]
+pub enum AnyGradient<'a> {
+    F16(Gradient<'a, f16>),
+    Bf16(Gradient<'a, bf16>),
+    F32(Gradient<'a, f32>),
+    F64(Gradient<'a, f64>),
+}
+
+/// Element types of matrices that gradients come back to.
+#[expect(private_bounds, reason = "the kernels are the crate's own; no one else implements this")]
+pub trait Differentiable: Steppable + GradientKernels {
+    /// Wraps a gradient.
+    fn gradient(gradient: Gradient<'_, Self>) -> AnyGradient<'_>;
+}
+
+macro_rules! impl_differentiable {
+    ($($t:ty => $variant:ident),*) => {$(
+        impl Differentiable for $t {
+            fn gradient(gradient: Gradient<'_, Self>) -> AnyGradient<'_> {
+                AnyGradient::$variant(gradient)
+            }
+        }
+    )*};
+}
+impl_differentiable!(f16 => F16, bf16 => Bf16, f32 => F32, f64 => F64);
+
+/// Runs one expression with `$gradient` bound to the typed [`Gradient`] of an [`AnyGradient`].
+macro_rules! with_gradient {
+    ($any:expr, $gradient:ident => $body:expr) => {
+        match $any {
+            AnyGradient::F16($gradient) => $body,
+            AnyGradient::Bf16($gradient) => $body,
+            AnyGradient::F32($gradient) => $body,
+            AnyGradient::F64($gradient) => $body,
+        }
+    };
+}
+
+/// A result larger than this part of the last-level cache is stored past it: its matrix is one of
+/// many, and none of them is read before all are there.
+const SHARE: usize = 8;
+
+/// Computes every gradient, at two reads of each `G` and one of each `Y`.
+///
+/// # Errors
+/// [`Error::ShapeMismatch`] for matrices that do not fit their vectors, [`Error::InvalidParameter`]
+/// for a number of threads that will not do, [`Error::LevelUnavailable`] for a tier forced in vain,
+/// [`Error::Interrupted`] when the caller stopped the call.
+///
+/// ```
+/// use rsspecnorm::{Control, Differentiable, Gradient, gradient};
+///
+/// // W = diag(4, 2), so sigma = 4, Y = diag(1, 0.5) and u = v = (1, 0).
+/// let (grad, normalized) = ([1.0_f32, 0.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.5]);
+/// let (u, v, mut out) = ([1.0, 0.0], [1.0, 0.0], [0.0; 4]);
+/// let (scale, slope) = (0.25, 0.25);
+/// let one =
+///     Gradient { grad: &grad, normalized: &normalized, u: &u, v: &v, scale, slope, out: &mut out };
+/// gradient(vec![Differentiable::gradient(one)], Control::default())?;
+/// assert_eq!(out, [-0.125, 0.0, 0.0, 0.25]);
+/// # Ok::<(), rsspecnorm::Error>(())
+/// ```
+pub fn gradient(gradients: Vec<AnyGradient<'_>>, control: Control<'_>) -> Result<(), Error> {
+    validate::num_threads(control.num_threads)?;
+    let level = Level::current()?;
+    let mut sizes = Vec::with_capacity(gradients.len());
+    for gradient in &gradients {
+        with_gradient!(gradient, gradient => {
+            validate::gradient(gradient)?;
+            sizes.push(gradient.out.len());
+        });
+    }
+    let gradients: Vec<Mutex<AnyGradient<'_>>> = gradients.into_iter().map(Mutex::new).collect();
+    schedule::run(&sizes, control.num_threads, control.interrupted, &|i, runner| {
+        let mut gradient = gradients[i].lock().unwrap_or_else(PoisonError::into_inner);
+        with_gradient!(&mut *gradient, gradient => gradient.run(level, runner))
+    })
+}
+
+impl<T: Differentiable> Gradient<'_, T> {
+    fn run<R: Runner + Copy>(&mut self, level: Level, runner: R) -> Result<(), Error> {
+        let (nrows, ncols) = (self.u.len(), self.v.len());
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        let block_rows = block_rows((nrows, ncols));
+        let len = block_rows * ncols;
+        let inner = if self.slope == 0.0 { 0.0 } else { self.inner(len, (level, runner))? };
+        let pull = if self.slope == 0.0 { 0.0 } else { -self.slope * inner };
+        let (scale, v) = (self.scale, self.v);
+        let stream = self.out.len() * T::SIZE > schedule::last_level_cache() / SHARE;
+        let rows = self.grad.chunks(len).zip(self.u.chunks(block_rows));
+        let mut blocks: Vec<_> = rows.zip(self.out.chunks_mut(len)).collect();
+        // What the inner product read last is in the nearest cache.
+        blocks.reverse();
+        runner.run(&mut blocks, &|((g, u), out)| {
+            T::correct(level, Correction { g, scale, pull, u, v, out, stream });
+        })
+    }
+
+    /// `<G, Y>`, summed in the order of the blocks.
+    fn inner<R: Runner>(&self, len: usize, (level, runner): (Level, R)) -> Result<f64, Error> {
+        let pairs = self.grad.chunks(len).zip(self.normalized.chunks(len));
+        let mut blocks: Vec<_> = pairs.map(|pair| (pair, 0.0)).collect();
+        runner.run(&mut blocks, &|((g, y), sum)| *sum = T::inner(level, g, y))?;
+        Ok(blocks.iter().map(|(_, sum)| sum).sum())
+    }
+}
