@@ -120,10 +120,15 @@ fn run(
         done(i, solution);
         Ok(())
     };
-    schedule::run(&sizes, control.num_threads, control.interrupted, &|i, runner| {
-        let sink = Sink { solution: &solution, sigma: sigma.map(|f| f as &dyn Fn(usize, f64)) };
-        solve_unit(batch, units.unit(i), request, level, runner, &sink)
-    })
+    schedule::run(
+        (&sizes, request.maxiter),
+        control.num_threads,
+        control.interrupted,
+        &|i, runner| {
+            let sink = Sink { solution: &solution, sigma: sigma.map(|f| f as &dyn Fn(usize, f64)) };
+            solve_unit(batch, units.unit(i), request, level, runner, &sink)
+        },
+    )
 }
 
 /// Solves every matrix, in order.

@@ -109,7 +109,7 @@ pub fn gradient(gradients: Vec<AnyGradient<'_>>, control: Control<'_>) -> Result
         });
     }
     let gradients: Vec<Mutex<AnyGradient<'_>>> = gradients.into_iter().map(Mutex::new).collect();
-    schedule::run(&sizes, control.num_threads, control.interrupted, &|i, runner| {
+    schedule::run((&sizes, 2), control.num_threads, control.interrupted, &|i, runner| {
         let mut gradient = gradients[i].lock().unwrap_or_else(PoisonError::into_inner);
         with_gradient!(&mut *gradient, gradient => gradient.run(level, runner))
     })

@@ -171,7 +171,9 @@ pub fn normalize(
     let bytes: usize = jobs.iter().map(|job| with_task!(&job.task, task => task.out_bytes())).sum();
     let stream = bytes > schedule::last_level_cache();
     let jobs: Vec<Mutex<Job<'_>>> = jobs.into_iter().map(Mutex::new).collect();
-    schedule::run(&sizes, control.num_threads, control.interrupted, &|i, runner| {
+    // A start without vectors and the division add a few.
+    let passes = steps.n_power_iterations.saturating_add(20);
+    schedule::run((&sizes, passes), control.num_threads, control.interrupted, &|i, runner| {
         let mut job = jobs[i].lock().unwrap_or_else(PoisonError::into_inner);
         let first = job.first;
         with_task!(&mut job.task, task => task.run(first, (steps, stream), (level, runner)))
@@ -261,7 +263,8 @@ impl<'a, T: Steppable> Task<'a, T> {
         };
         let (nrows, ncols) = self.shape;
         let is_tiny = nrows.max(ncols) <= MAX_SIDE && nrows.min(ncols) > 0;
-        let group = if is_tiny && plan.n_power_iterations > 0 { T::LANES } else { 1 };
+        let at_once = (1..=power::MOST_AT_ONCE).contains(&plan.n_power_iterations);
+        let group = if is_tiny && at_once { T::LANES } else { 1 };
         let mut work = Default::default();
         for start in (0..self.sigma.len()).step_by(group) {
             let range = start..(start + group).min(self.sigma.len());

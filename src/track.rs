@@ -93,7 +93,7 @@ pub fn track(tracks: Vec<AnyTrack<'_>>, seed: u64, control: Control<'_>) -> Resu
         });
     }
     let tracks: Vec<Mutex<AnyTrack<'_>>> = tracks.into_iter().map(Mutex::new).collect();
-    schedule::run(&sizes, control.num_threads, control.interrupted, &|i, runner| {
+    schedule::run((&sizes, 1), control.num_threads, control.interrupted, &|i, runner| {
         let mut track = tracks[i].lock().unwrap_or_else(PoisonError::into_inner);
         with_track!(&mut *track, track => {
             let shape = (track.a.nrows(), track.a.ncols());

@@ -27,6 +27,9 @@ use super::side::Side;
 /// Steps made on a matrix that neither `u` nor `v` came with, as torch makes.
 pub(crate) const INITIAL_STEPS: usize = 15;
 
+/// The most steps made in one go: between two goes a caller may stop them.
+pub(crate) const MOST_AT_ONCE: usize = 4096;
+
 /// How often a start that the matrix maps to nothing is drawn again.
 const MAX_DRAWS: u64 = 8;
 
@@ -94,7 +97,7 @@ fn at_once<O: StepOperator>(
     buffers: &mut Buffers<O::Acc>,
 ) -> Option<f64> {
     let Plan { n_power_iterations, eps, rows_first, .. } = plan;
-    if n_power_iterations == 0 {
+    if !(1..=MOST_AT_ONCE).contains(&n_power_iterations) {
         return None;
     }
     let (t, z) = (&mut buffers.t, &mut buffers.z);

@@ -262,7 +262,11 @@ where
         let scaled = self.take_scaled(x);
         if self.nblocks() <= 1 {
             z.fill(T::Acc::ZERO);
-            T::fused(level, self.rows(0, t.len()), &scaled, between, t, z);
+            let rows = self.rows(0, t.len());
+            // Through the runner, which knows when to stop.
+            self.runner.run(&mut [(t, z)], &|(t, z)| {
+                T::fused(level, rows.clone(), &scaled, between, t, z);
+            })?;
         } else {
             let pieces = t.chunks_mut(self.block_rows).map(|t| (t.len(), t));
             self.summed(pieces, z, &|block| {

@@ -18,9 +18,12 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(50);
 /// would cost more than it takes.
 const INLINE_WORK: usize = 1 << 14;
 
-/// As `INLINE_WORK` where one thread is asked for: the caller is as good as any. Such work must end
-/// before a user would want to stop it, at hundreds of passes too.
+/// The same where one thread is asked for: the caller is as good as any.
 const INLINE_ALONE: usize = 1 << 22;
+
+/// Reads of an element, all in all, that are over before anybody could ask for a stop, which the
+/// calling thread would not hear.
+const PROMPT: usize = 1 << 28;
 
 /// Runs the blocks of a pass in the current pool, unless the call was stopped.
 #[derive(Clone, Copy)]
@@ -45,20 +48,22 @@ impl Runner for BlockRunner<'_> {
     }
 }
 
-/// Runs `job(i, runner)` for every `i`, where `sizes[i]` is the job's size in matrix elements.
+/// Runs `job(i, runner)` for every `i`, where `sizes[i]` is the job's size in matrix elements, which
+/// it reads at most `passes` times.
 ///
 /// # Errors
 /// The error of the lowest matrix or, where it names none, job among those that failed; [`Error::Interrupted`] when
 /// `interrupted` said so.
 pub(crate) fn run(
-    sizes: &[usize],
+    (sizes, passes): (&[usize], usize),
     threads: Option<usize>,
     interrupted: Option<&mut dyn FnMut() -> bool>,
     job: &(dyn Fn(usize, BlockRunner<'_>) -> Result<(), Error> + Sync),
 ) -> Result<(), Error> {
     let stopped = AtomicBool::new(false);
     let work = sizes.iter().sum::<usize>();
-    if work <= INLINE_WORK || (work <= INLINE_ALONE && threads == Some(1)) {
+    let few = if threads == Some(1) { INLINE_ALONE } else { INLINE_WORK };
+    if work <= few && work.saturating_mul(passes) <= PROMPT {
         let runner = BlockRunner { stopped: &stopped, divide: false };
         let queue = Queue::new(sizes, 1);
         queue.drain(&|i| job(i, runner), &stopped);

@@ -40,6 +40,14 @@ call(lambda: rn.spectral_norms([a] * 10**4, num_threads=1))
 a = rng.standard_normal((6000, 5000), dtype=np.float32)
 call(lambda: [rn.leading_triplet(a) for _ in range(10**3)])
 """,
+    "power steps on a tiny matrix": """
+a = rng.standard_normal((20, 20))
+call(lambda: rn.power_iteration(a, n_power_iterations=10**9))
+""",
+    "power steps, one thread": """
+a = rng.standard_normal((500, 500), dtype=np.float32)
+call(lambda: rn.spectral_normalize(a, n_power_iterations=10**7, num_threads=1))
+""",
     "factorisation": """
 a = rng.standard_normal((6000, 5000))
 call(lambda: [rn.spectral_bounds(a, kind="rigorous") for _ in range(10**3)])
