@@ -32,6 +32,10 @@ use super::witness::Witness;
 /// Entries beyond this range are scaled before the first product; within it squares are safe.
 const SAFE_RANGE: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
 
+/// Steps for which nothing but noise may stand between the bound and the goal. Most bounds get clear
+/// of it within a few; giving way costs as many passes as have been made.
+const PATIENCE: usize = 8;
+
 /// How an attempt ended.
 pub(crate) enum Attempt {
     /// With an answer, converged or out of passes.
@@ -87,6 +91,7 @@ struct Process<'a, 's, O, const B: usize> {
     witnesses: Vec<Witness>,
     top: Pair,
     progress: Progress,
+    drowned_steps: usize,
     n_passes: usize,
     v: Vec<Panel<B>>,
     z: Vec<Panel<B>>,
@@ -113,6 +118,7 @@ impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
             witnesses,
             top: Pair::default(),
             progress: Progress::default(),
+            drowned_steps: 0,
             n_passes: 0,
             z: Panel::zeros(n),
             v,
@@ -173,10 +179,11 @@ impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
         reached
     }
 
-    /// Whether the space has no room for another block, or the noise is too loud for the bound.
-    fn is_hopeless(&self) -> bool {
-        self.basis.len() + B > self.op.shape().1
-            || self.criteria.is_drowned(&self.progress, &self.witnesses)
+    /// Whether the space has no room for another block, or the noise stays too loud for the bound.
+    fn is_hopeless(&mut self) -> bool {
+        let is_drowned = self.criteria.is_drowned(&self.progress, &self.witnesses);
+        self.drowned_steps = if is_drowned { self.drowned_steps + 1 } else { 0 };
+        self.drowned_steps > PATIENCE || self.basis.len() + B > self.op.shape().1
     }
 
     fn is_reached(&self) -> bool {
