@@ -11,11 +11,11 @@ use crate::algorithms::certificate;
 use crate::algorithms::lanczos::{self, Outcome, Settings, Vectors};
 use crate::error::Error;
 use crate::kernels::matvec::rmatvec;
-use crate::matrix::{MatRef, Matrix, Store, with_storage};
+use crate::matrix::{MatRef, Matrix, Storage, Store};
 use crate::operator::complex::{ComplexDense, adjoint_product};
 use crate::operator::gather::{adjoint, widened};
 use crate::operator::{Dense, Runner};
-use crate::scalar::{Element, exponent, halved_power, ldexp};
+use crate::scalar::{Element, exponent, halved_power, ldexp, with_typed};
 use crate::simd::{Level, Load};
 
 /// Runs Lanczos on a complex matrix; the start of `settings` is the caller's right vector.
@@ -31,7 +31,8 @@ pub(crate) fn iterate<R: Runner>(
     settings: Settings<'_>,
     runner: R,
 ) -> Result<Outcome, Error> {
-    let mut outcome = with_storage!(matrix.storage, a => stored(matrix, a, settings, runner))?;
+    let mut outcome =
+        with_typed!(Storage, matrix.storage, a => stored(matrix, a, settings, runner))?;
     let vectors = outcome.found.as_mut().and_then(|found| found.vectors.as_mut());
     if let Some(Vectors { left, right, .. }) = vectors.filter(|_| matrix.transposed) {
         conjugate(left);
@@ -143,7 +144,7 @@ pub(crate) fn largest_modulus(matrix: &Matrix<'_>) -> f64 {
         let squares = parts().map(square).fold(0.0_f64, |m, [re, im]| m.max(re + im));
         ldexp(squares.sqrt(), exponent(part))
     }
-    with_storage!(matrix.storage, a => largest(a))
+    with_typed!(Storage, matrix.storage, a => largest(a))
 }
 
 fn is_finite(pair: &[f64; 2]) -> bool {

@@ -10,6 +10,7 @@ use crate::kernels::gradient::{Correction, GradientKernels};
 use crate::normalize::Steppable;
 use crate::operator::Runner;
 use crate::operator::step::block_rows;
+use crate::scalar::with_typed;
 use crate::schedule;
 use crate::simd::Level;
 use crate::validate;
@@ -62,18 +63,6 @@ macro_rules! impl_differentiable {
 }
 impl_differentiable!(f16 => F16, bf16 => Bf16, f32 => F32, f64 => F64);
 
-/// Runs one expression with `$gradient` bound to the typed [`Gradient`] of an [`AnyGradient`].
-macro_rules! with_gradient {
-    ($any:expr, $gradient:ident => $body:expr) => {
-        match $any {
-            AnyGradient::F16($gradient) => $body,
-            AnyGradient::Bf16($gradient) => $body,
-            AnyGradient::F32($gradient) => $body,
-            AnyGradient::F64($gradient) => $body,
-        }
-    };
-}
-
 /// A result larger than this part of the last-level cache is stored past it: its matrix is one of
 /// many, and none of them is read before all are there.
 const SHARE: usize = 8;
@@ -103,7 +92,7 @@ pub fn gradient(gradients: Vec<AnyGradient<'_>>, control: Control<'_>) -> Result
     let level = Level::current()?;
     let mut sizes = Vec::with_capacity(gradients.len());
     for gradient in &gradients {
-        with_gradient!(gradient, gradient => {
+        with_typed!(AnyGradient, gradient, gradient => {
             validate::gradient(gradient)?;
             sizes.push(gradient.out.len());
         });
@@ -111,7 +100,7 @@ pub fn gradient(gradients: Vec<AnyGradient<'_>>, control: Control<'_>) -> Result
     let gradients: Vec<Mutex<AnyGradient<'_>>> = gradients.into_iter().map(Mutex::new).collect();
     schedule::run((&sizes, 2), control.num_threads, control.interrupted, &|i, runner| {
         let mut gradient = gradients[i].lock().unwrap_or_else(PoisonError::into_inner);
-        with_gradient!(&mut *gradient, gradient => gradient.run(level, runner))
+        with_typed!(AnyGradient, &mut *gradient, gradient => gradient.run(level, runner))
     })
 }
 
@@ -123,8 +112,10 @@ impl<T: Differentiable> Gradient<'_, T> {
         }
         let block_rows = block_rows((nrows, ncols));
         let len = block_rows * ncols;
-        let inner = if self.slope == 0.0 { 0.0 } else { self.inner(len, (level, runner))? };
-        let pull = if self.slope == 0.0 { 0.0 } else { -self.slope * inner };
+        let pull = match self.slope {
+            0.0 => 0.0,
+            slope => -slope * self.inner(len, (level, runner))?,
+        };
         let (scale, v) = (self.scale, self.v);
         let stream = self.out.len() * T::SIZE > schedule::last_level_cache() / SHARE;
         let rows = self.grad.chunks(len).zip(self.u.chunks(block_rows));

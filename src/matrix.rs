@@ -13,10 +13,9 @@ use half::{bf16, f16};
 use ndarray::{ArrayView2, Axis};
 use num_complex::Complex;
 
-use crate::scalar::Element;
+use crate::scalar::{Element, with_typed};
 
 pub use mutable::MatMut;
-pub(crate) use stack::with_slab;
 pub use stack::{Batch, Slab, Stack, StackStorage};
 
 /// A matrix stored by rows, each row a contiguous slice.
@@ -137,19 +136,6 @@ pub enum Storage<'a> {
     F64(MatRef<'a, f64>),
 }
 
-/// Runs one expression with `$a` bound to the typed [`MatRef`] of a [`Storage`].
-macro_rules! with_storage {
-    ($storage:expr, $a:ident => $body:expr) => {
-        match $storage {
-            $crate::matrix::Storage::F16($a) => $body,
-            $crate::matrix::Storage::Bf16($a) => $body,
-            $crate::matrix::Storage::F32($a) => $body,
-            $crate::matrix::Storage::F64($a) => $body,
-        }
-    };
-}
-pub(crate) use with_storage;
-
 /// Element types that have a [`Storage`] variant.
 pub trait Store: Element {
     /// Wraps a typed matrix.
@@ -227,7 +213,7 @@ impl<'a> Matrix<'a> {
     /// ```
     #[must_use]
     pub fn paired(self) -> Option<Self> {
-        let ncols = with_storage!(self.storage, a => a.ncols());
+        let ncols = with_typed!(Storage, self.storage, a => a.ncols());
         let is_rows = !self.complex && !self.transposed && ncols.is_multiple_of(2);
         is_rows.then_some(Self { complex: true, ..self })
     }
@@ -246,7 +232,7 @@ impl<'a> Matrix<'a> {
     /// Rows and columns as the caller sees them.
     #[must_use]
     pub fn shape(&self) -> (usize, usize) {
-        let (nrows, ncols) = with_storage!(self.storage, a => (a.nrows(), a.ncols()));
+        let (nrows, ncols) = with_typed!(Storage, self.storage, a => (a.nrows(), a.ncols()));
         let ncols = ncols / self.parts();
         if self.transposed { (ncols, nrows) } else { (nrows, ncols) }
     }
@@ -254,7 +240,7 @@ impl<'a> Matrix<'a> {
     /// Rows and columns of the operator that algorithms work on, the longer side first, and
     /// whether it is the transpose of the stored matrix.
     pub(crate) fn oriented(&self) -> ((usize, usize), bool) {
-        let (nrows, ncols) = with_storage!(self.storage, a => (a.nrows(), a.ncols()));
+        let (nrows, ncols) = with_typed!(Storage, self.storage, a => (a.nrows(), a.ncols()));
         let by_columns = nrows < ncols;
         (if by_columns { (ncols, nrows) } else { (nrows, ncols) }, by_columns)
     }
@@ -280,7 +266,7 @@ impl<'a> Matrix<'a> {
         match (&self.storage, self.complex) {
             (Storage::F32(_), true) => "complex64",
             (Storage::F64(_), true) => "complex128",
-            _ => with_storage!(self.storage, a => name(a)),
+            _ => with_typed!(Storage, self.storage, a => name(a)),
         }
     }
 

@@ -21,7 +21,7 @@ use crate::kernels::tiny::{MAX_SIDE, TinySteps};
 use crate::matrix::{MatMut, MatRef};
 use crate::operator::Runner;
 use crate::operator::step::{DenseStep, Scratch, StepOperator};
-use crate::scalar::power_of_two;
+use crate::scalar::{power_of_two, with_typed};
 use crate::schedule;
 use crate::simd::{Level, Load};
 use crate::validate;
@@ -71,18 +71,6 @@ pub enum AnyTask<'a> {
     Bf16(Task<'a, bf16>),
     F32(Task<'a, f32>),
     F64(Task<'a, f64>),
-}
-
-/// Runs one expression with `$task` bound to the typed [`Task`] of an [`AnyTask`].
-macro_rules! with_task {
-    ($any:expr, $task:ident => $body:expr) => {
-        match $any {
-            AnyTask::F16($task) => $body,
-            AnyTask::Bf16($task) => $body,
-            AnyTask::F32($task) => $body,
-            AnyTask::F64($task) => $body,
-        }
-    };
 }
 
 /// Element types that power steps are made on, with the type of their vectors.
@@ -159,7 +147,7 @@ pub fn normalize(
     let mut jobs = Vec::with_capacity(tasks.len());
     let mut index = 0;
     for task in tasks {
-        with_task!(task, task => {
+        with_typed!(AnyTask, task, task => {
             validate::task(&task)?;
             let count = task.sigma.len();
             task.split(index, &mut jobs);
@@ -167,8 +155,9 @@ pub fn normalize(
         });
     }
     let sizes: Vec<usize> =
-        jobs.iter().map(|job| with_task!(&job.task, task => task.len())).collect();
-    let bytes: usize = jobs.iter().map(|job| with_task!(&job.task, task => task.out_bytes())).sum();
+        jobs.iter().map(|job| with_typed!(AnyTask, &job.task, task => task.len())).collect();
+    let bytes: usize =
+        jobs.iter().map(|job| with_typed!(AnyTask, &job.task, task => task.out_bytes())).sum();
     let stream = bytes > schedule::last_level_cache();
     let jobs: Vec<Mutex<Job<'_>>> = jobs.into_iter().map(Mutex::new).collect();
     // A start without vectors and the division add a few.
@@ -176,7 +165,7 @@ pub fn normalize(
     schedule::run((&sizes, passes), control.num_threads, control.interrupted, &|i, runner| {
         let mut job = jobs[i].lock().unwrap_or_else(PoisonError::into_inner);
         let first = job.first;
-        with_task!(&mut job.task, task => task.run(first, (steps, stream), (level, runner)))
+        with_typed!(AnyTask, &mut job.task, task => task.run(first, (steps, stream), (level, runner)))
     })
 }
 

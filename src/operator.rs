@@ -19,8 +19,8 @@ use crate::error::Error;
 use crate::kernels::fused::{FusedCols, FusedRows, strip_columns};
 use crate::kernels::reduce::{Moments, Survey};
 use crate::kernels::vector::{axpy, scale};
-use crate::matrix::{MatRef, Matrix, with_storage};
-use crate::scalar::power_of_two;
+use crate::matrix::{MatRef, Matrix, Storage};
+use crate::scalar::{power_of_two, with_typed};
 use crate::simd::{Aligned, LANES, Level, Load};
 
 /// A matrix `B` with at least as many rows as columns, known by its products.
@@ -139,7 +139,7 @@ impl<'a, R: Runner> Dense<'a, R> {
         let mut blocks = partition.blocks(t, &mut self.partials);
         self.runner.run(&mut blocks, &|block| {
             block.z.fill(0.0);
-            with_storage!(matrix.storage, a => {
+            with_typed!(Storage, matrix.storage, a => {
                 if survey {
                     block.moments = moments(level, a, partition.by_columns, factor, &block.range);
                 }

@@ -106,6 +106,20 @@ pub(crate) fn ldexp_down(x: f64, e: i32) -> f64 {
     if y < f64::MIN_POSITIVE && ldexp(y, -e) > x { y.next_down() } else { y }
 }
 
+/// Runs one expression with `$x` bound to what a value of the enum `$any` holds, the variants of
+/// which are the element types of stored matrices.
+macro_rules! with_typed {
+    ($any:ident, $value:expr, $x:ident => $body:expr) => {
+        match $value {
+            $any::F16($x) => $body,
+            $any::Bf16($x) => $body,
+            $any::F32($x) => $body,
+            $any::F64($x) => $body,
+        }
+    };
+}
+pub(crate) use with_typed;
+
 #[cfg(test)]
 #[path = "../tests/rust/unit/scalar.rs"]
 mod tests;

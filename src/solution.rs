@@ -15,11 +15,11 @@ use crate::api::{Goal, Request};
 use crate::complex;
 use crate::error::Error;
 use crate::kernels::matvec::{matvec, rmatvec};
-use crate::matrix::{Batch, MatRef, Matrix, with_storage};
+use crate::matrix::{Batch, MatRef, Matrix, Storage};
 use crate::operator::gather::{fill_lanes, survey, widened};
 use crate::operator::{Dense, Runner};
 use crate::route::{Route, Unit, route, shape};
-use crate::scalar::{Element, ldexp, ldexp_down, ldexp_up};
+use crate::scalar::{Element, ldexp, ldexp_down, ldexp_up, with_typed};
 use crate::simd::Level;
 
 /// How sigma was found.
@@ -240,7 +240,7 @@ fn default_rtol(matrix: &Matrix<'_>) -> f64 {
 /// `A x` in the caller's orientation.
 fn product(matrix: &Matrix<'_>, x: &[f64], level: Level) -> Vec<f64> {
     let mut y = vec![0.0; matrix.shape().0];
-    with_storage!(matrix.storage, a => match matrix.transposed {
+    with_typed!(Storage, matrix.storage, a => match matrix.transposed {
         true => rmatvec(level, a, x, &mut y),
         false => matvec(level, a, x, &mut y),
     });
@@ -365,7 +365,7 @@ fn scan(matrix: &Matrix<'_>) -> Entries {
         entries.fro = entries.fro.sqrt();
         entries
     }
-    let entries = with_storage!(matrix.storage, a => rows(a, matrix.parts()));
+    let entries = with_typed!(Storage, matrix.storage, a => rows(a, matrix.parts()));
     let modulus = matrix.complex.then(|| complex::largest_modulus(matrix));
     Entries { max_abs: modulus.unwrap_or(entries.max_abs), ..entries }
 }

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::matrix::MatRef;
 use crate::normalize::Steppable;
 use crate::operator::step::{DenseStep, Scratch};
+use crate::scalar::with_typed;
 use crate::schedule;
 use crate::simd::Level;
 use crate::validate;
@@ -52,18 +53,6 @@ macro_rules! impl_trackable {
 }
 impl_trackable!(f16 => F16, bf16 => Bf16, f32 => F32, f64 => F64);
 
-/// Runs one expression with `$track` bound to the typed [`Track`] of an [`AnyTrack`].
-macro_rules! with_track {
-    ($any:expr, $track:ident => $body:expr) => {
-        match $any {
-            AnyTrack::F16($track) => $body,
-            AnyTrack::Bf16($track) => $body,
-            AnyTrack::F32($track) => $body,
-            AnyTrack::F64($track) => $body,
-        }
-    };
-}
-
 /// Follows every matrix by one pass, or by fifteen where it has no state yet.
 ///
 /// # Errors
@@ -87,7 +76,7 @@ pub fn track(tracks: Vec<AnyTrack<'_>>, seed: u64, control: Control<'_>) -> Resu
     let level = Level::current()?;
     let mut sizes = Vec::with_capacity(tracks.len());
     for track in &tracks {
-        with_track!(track, track => {
+        with_typed!(AnyTrack, track, track => {
             validate::length("state", track.state.len(), WIDTH * track.a.ncols())?;
             sizes.push(track.a.nrows() * track.a.ncols());
         });
@@ -95,7 +84,7 @@ pub fn track(tracks: Vec<AnyTrack<'_>>, seed: u64, control: Control<'_>) -> Resu
     let tracks: Vec<Mutex<AnyTrack<'_>>> = tracks.into_iter().map(Mutex::new).collect();
     schedule::run((&sizes, 1), control.num_threads, control.interrupted, &|i, runner| {
         let mut track = tracks[i].lock().unwrap_or_else(PoisonError::into_inner);
-        with_track!(&mut *track, track => {
+        with_typed!(AnyTrack, &mut *track, track => {
             let shape = (track.a.nrows(), track.a.ncols());
             let mut scratch = Scratch::default();
             let mut op = DenseStep::new(track.a.shorten(), level, runner, &mut scratch);

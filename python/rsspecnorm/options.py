@@ -19,7 +19,12 @@ _DRAWN_BITS = 63  # what Generator.integers can return as a signed integer
 def common(num_threads: int | None, check_finite: bool, rng: Rng) -> tuple[int, int | None, bool]:
     """Return `(seed, num_threads, check_finite)` with narrower settings before wider ones."""
     seed = DEFAULT_SEED if rng is None else seed_from(rng)
-    return seed, limit_in_force() if num_threads is None else num_threads, check_finite
+    return seed, threads_in_force(num_threads), check_finite
+
+
+def threads_in_force(num_threads: int | None) -> int | None:
+    """Return the number of threads of the call, or else that of the innermost `thread_limit`."""
+    return limit_in_force() if num_threads is None else num_threads
 
 
 def seed_from(rng: int | np.random.Generator) -> int:

@@ -102,8 +102,8 @@ impl Criteria {
         }
     }
 
-    /// Whether nothing but the noise stands between the bound and the goal: more steps only add to
-    /// it. So it is where most singular values lie within the width of the top.
+    /// Whether nothing but the noise stands between the bound and the goal. A few steps more get most
+    /// bounds clear of it, but not where most singular values lie within the width of the top.
     pub(super) fn is_drowned(&self, progress: &Progress, witnesses: &[Witness]) -> bool {
         let (width, is_settled) = match self.target {
             Target::Rtol(rtol) | Target::Candidate(rtol) => {

@@ -3,7 +3,7 @@
 use half::{bf16, f16};
 use ndarray::{ArrayView3, Axis};
 
-use crate::scalar::Element;
+use crate::scalar::{Element, with_typed};
 
 use super::{Matrix, Store};
 
@@ -34,19 +34,6 @@ pub enum StackStorage<'a> {
     F32(Slab<'a, f32>),
     F64(Slab<'a, f64>),
 }
-
-/// Runs one expression with `$a` bound to the typed [`Slab`] of a [`StackStorage`].
-macro_rules! with_slab {
-    ($storage:expr, $a:ident => $body:expr) => {
-        match $storage {
-            $crate::matrix::StackStorage::F16($a) => $body,
-            $crate::matrix::StackStorage::Bf16($a) => $body,
-            $crate::matrix::StackStorage::F32($a) => $body,
-            $crate::matrix::StackStorage::F64($a) => $body,
-        }
-    };
-}
-pub(crate) use with_slab;
 
 /// A stack of one element type.
 #[derive(Debug, Clone, Copy)]
@@ -117,7 +104,7 @@ impl<'a> Stack<'a> {
     /// Number of matrices.
     #[must_use]
     pub fn len(&self) -> usize {
-        with_slab!(&self.storage, slab => slab.view.len_of(Axis(0)))
+        with_typed!(StackStorage, &self.storage, slab => slab.view.len_of(Axis(0)))
     }
 
     /// Whether there is no matrix.
@@ -132,7 +119,7 @@ impl<'a> Stack<'a> {
     /// When `i >= len`.
     #[must_use]
     pub fn get(&self, i: usize) -> Matrix<'a> {
-        let a = with_slab!(&self.storage, slab => {
+        let a = with_typed!(StackStorage, &self.storage, slab => {
             Matrix::from_view(slab.view.index_axis_move(Axis(0), i))
         });
         let a = a.expect("from_view checked the layout");

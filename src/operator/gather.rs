@@ -8,8 +8,8 @@ use std::ops::Neg;
 use crate::kernels::eight::Entry;
 use crate::kernels::interleave::interleave;
 use crate::kernels::symmetric::{Padded, widen};
-use crate::matrix::{Batch, MatRef, Matrix, Slab, with_slab, with_storage};
-use crate::scalar::Element;
+use crate::matrix::{Batch, MatRef, Matrix, Slab, StackStorage, Storage};
+use crate::scalar::{Element, with_typed};
 use crate::simd::{Level, Load};
 
 use super::moments;
@@ -24,7 +24,7 @@ pub(crate) fn fill_lanes(
 ) {
     if let Batch::Stack(stack) = batch
         && !stack.is_complex()
-        && with_slab!(&stack.storage, slab => fill_from(level, slab, indices.clone(), entries))
+        && with_typed!(StackStorage, &stack.storage, slab => fill_from(level, slab, indices.clone(), entries))
     {
         return;
     }
@@ -68,11 +68,11 @@ pub(crate) fn fill_lane(matrix: &Matrix<'_>, lane: usize, entries: &mut [Entry])
     let ((nrows, ncols), turned) = matrix.upright();
     if matrix.complex {
         let ncols = 2 * ncols;
-        return with_storage!(matrix.storage, a => {
+        return with_typed!(Storage, matrix.storage, a => {
             embed(a, nrows, turned, matrix.transposed, |i, j, x| entries[i * ncols + j][lane] = x);
         });
     }
-    with_storage!(matrix.storage, a => place(a, turned != matrix.transposed, lane, entries));
+    with_typed!(Storage, matrix.storage, a => place(a, turned != matrix.transposed, lane, entries));
 }
 
 /// Visits the entries of `[[Re, -Im], [Im, Re]]`, which has every singular value of the caller's
@@ -117,7 +117,7 @@ fn place<T: Element>(a: MatRef<'_, T>, by_columns: bool, lane: usize, entries: &
 pub(crate) fn survey(level: Level, matrix: &Matrix<'_>) -> (f64, f64) {
     let ((nrows, _), by_columns) = matrix.oriented();
     let moments =
-        with_storage!(matrix.storage, a => moments(level, a, by_columns, 1.0, &(0..nrows)));
+        with_typed!(Storage, matrix.storage, a => moments(level, a, by_columns, 1.0, &(0..nrows)));
     (moments.max_abs, moments.sum_of_squares)
 }
 
@@ -139,7 +139,7 @@ pub(crate) fn widened(level: Level, matrix: &Matrix<'_>, factors: (f64, f64)) ->
     let ((nrows, ncols), turned) = matrix.upright();
     if matrix.complex {
         let mut copy = Padded::zeros(2 * nrows, 2 * ncols);
-        with_storage!(matrix.storage, a => {
+        with_typed!(Storage, matrix.storage, a => {
             embed(a, nrows, turned, matrix.transposed, |i, j, x| {
                 copy.row_mut(i)[j] = x * factors.0 * factors.1;
             });
@@ -148,7 +148,7 @@ pub(crate) fn widened(level: Level, matrix: &Matrix<'_>, factors: (f64, f64)) ->
     }
     let by_columns = turned != matrix.transposed;
     let mut copy = Padded::zeros(nrows, ncols);
-    with_storage!(matrix.storage, a => copy_rows(level, a, by_columns, factors, &mut copy));
+    with_typed!(Storage, matrix.storage, a => copy_rows(level, a, by_columns, factors, &mut copy));
     copy
 }
 

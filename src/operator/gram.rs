@@ -6,8 +6,8 @@ use ndarray::{ArrayView2, Axis, Slice};
 use crate::error::Error;
 use crate::kernels::magnitude::{abs_axpy, abs_dot, widen};
 use crate::kernels::product::subtract_product;
-use crate::matrix::{MatRef, Matrix, with_storage};
-use crate::scalar::Element;
+use crate::matrix::{MatRef, Matrix, Storage};
+use crate::scalar::{Element, with_typed};
 
 use super::symmetric::{Factored, Placed, Symmetric, TILE};
 use super::{Block, BlockOperator, Dense, LinearOperator, Partition, Runner};
@@ -40,7 +40,7 @@ pub(crate) trait Gram: BlockOperator {
 impl<R: Runner> Gram for Dense<'_, R> {
     fn narrowed(&self) -> Vec<f32> {
         let factor = self.factor;
-        with_storage!(self.matrix.storage, a => {
+        with_typed!(Storage, self.matrix.storage, a => {
             let mut out = Vec::with_capacity(a.nrows() * a.ncols());
             for i in 0..a.nrows() {
                 out.extend(a.row(i).iter().map(|x| (x.to_f64() * factor) as f32));
@@ -80,7 +80,7 @@ impl<R: Runner> Gram for Dense<'_, R> {
         self.runner.run(&mut blocks, &|block| {
             block.z.fill(0.0);
             let by_columns = partition.by_columns;
-            with_storage!(matrix.storage, a => abs_block(a, by_columns, &x, factor, block));
+            with_typed!(Storage, matrix.storage, a => abs_block(a, by_columns, &x, factor, block));
         })?;
         z.fill(0.0);
         for block in &blocks {
@@ -107,7 +107,7 @@ impl<R: Runner> Dense<'_, R> {
                 true => (*i, start..start + depth),
                 false => (start + *i, 0..width),
             };
-            with_storage!(matrix.storage, a => widen(&a.row(row)[columns], factor, line));
+            with_typed!(Storage, matrix.storage, a => widen(&a.row(row)[columns], factor, line));
         })?;
         let lines = ArrayView2::from_shape((panel.len() / width, width), panel);
         let lines = lines.expect("the panel has as many elements as the shape");

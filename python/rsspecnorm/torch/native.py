@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rsspecnorm import _core
-from rsspecnorm.options import common
+from rsspecnorm.options import common, threads_in_force
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ def _coefficient(value: float) -> NDArray[np.float64]:
 
 def gradient(rows: list[tuple[Any, ...]]) -> None:
     """Write ``s G - a <G, Y> u v'`` for every row ``(G, Y, u, v, out, s, a)``, all C-contiguous."""
-    _core.gradient(rows, common(threads([row[0] for row in rows]), False, None)[1])
+    _core.gradient(rows, threads_in_force(threads([row[0] for row in rows])))
 
 
 def threads(arrays: Sequence[NDArray[Any]]) -> int | None:
