@@ -21,7 +21,7 @@ const LEAST_RTOL: f64 = 1e-9;
 /// What a copy is asked for at most: beyond, the noise of single precision drowns all.
 const RTOL_OF_COPY: f64 = 1e-8;
 
-/// Vectors of the block. With two, the noise of single precision drowns every third bound.
+/// Vectors of the block. Two take as long, but the noise of single precision drowns more bounds.
 const VECTORS: usize = 4;
 
 /// Columns and passes from which a copy pays.
