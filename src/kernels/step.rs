@@ -122,7 +122,7 @@ macro_rules! impl_step {
             #[inline(always)]
             fn eval<S: Simd>(self, s: S) {
                 let Self { rows, x, scale, t, z } = self;
-                fused::<S, $t, $a, $lanes>(s, &whole(&rows), x, scale, t, z);
+                fused::<S, $t, $a, $lanes>(s, &whole(&rows), (x, scale), t, z, true);
             }
         }
 

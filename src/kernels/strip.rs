@@ -14,14 +14,17 @@ const MAX_ROWS: usize = 64;
 const NEAR: usize = 16 << 10;
 
 /// `t = A x` and `z += A' (scale * t)` over the rows of a strip.
+///
+/// A matrix that is `far`, beyond the second-level cache, is fetched a step ahead: the CPU's own
+/// fetching ends with each page, which a few rows fill.
 #[inline(always)]
 pub(super) fn fused<S, T, A, const L: usize>(
     s: S,
     rows: &Strip<'_, T>,
-    x: &[A],
-    scale: A,
+    (x, scale): (&[A], A),
     t: &mut [A],
     z: &mut [A],
+    far: bool,
 ) where
     S: Simd + Lanes<A, L>,
     T: Load<A, L>,
@@ -36,8 +39,10 @@ pub(super) fn fused<S, T, A, const L: usize>(
         for (y, &x) in scaled.iter_mut().zip(&*t) {
             *y = x * scale;
         }
-        update::<S, T, A, L>(s, &scaled[..t.len()], &strip, &strip.no_rows(), z);
         start = strip.rows.end;
+        let ahead = if far { start..(start + step).min(rows.rows.end) } else { 0..0 };
+        let ahead = Strip { rows: ahead, ..rows.clone() };
+        update::<S, T, A, L>(s, &scaled[..t.len()], &strip, &ahead, z);
     }
 }
 

@@ -52,7 +52,8 @@ impl<T, A> WholeSteps<'_, '_, T, A> {
         let (mut norm_t, mut sigma) = (0.0, 0.0);
         for step in 0..self.n_power_iterations {
             z.fill(A::ZERO);
-            fused::<S, T, A, L>(s, &rows, if step == 0 { x } else { next }, one, t, z);
+            let from = if step == 0 { &*x } else { &*next };
+            fused::<S, T, A, L>(s, &rows, (from, one), t, z, step == 0);
             norm_t = ordinary::<A>(wide_dot(s, t, t))?;
             let norm_z = ordinary::<A>(wide_dot(s, z, z))?;
             sigma = norm_z / norm_t;
@@ -84,7 +85,7 @@ impl<T, A> WholeSteps<'_, '_, T, A> {
             length = below(ordinary::<A>(wide_dot(s, z, z))?, length, eps)?;
             divided::<S, A, L>(s, z, length, next);
             z.fill(A::ZERO);
-            fused::<S, T, A, L>(s, &rows, next, one, t, z);
+            fused::<S, T, A, L>(s, &rows, (next, one), t, z, false);
             length = below(ordinary::<A>(wide_dot(s, t, t))?, 1.0, eps)?;
         }
         let norm_z = below(ordinary::<A>(wide_dot(s, z, z))?, length, eps)?;

@@ -1,9 +1,11 @@
 """The two front ends side by side with torch's own, under one set of names."""
 
 import copy
-from contextlib import nullcontext
+import math
+from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 
+import pytest
 import torch
 from torch import nn
 from torch.nn.utils import parametrizations as torch_parametrizations
@@ -11,9 +13,23 @@ from torch.nn.utils import parametrize
 from torch.nn.utils import spectral_norm as torch_hook
 
 import rsspecnorm.torch
-from rsspecnorm.torch import parametrizations
+from rsspecnorm.torch import parametrizations, scaled
 
-PATHS = {"core": nullcontext, "device": rsspecnorm.torch.force_device_path}
+
+@contextmanager
+def small_layers_scaled():
+    """Let layers and batches of any size divide their output in place of their weight."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scaled, "LEAST_ELEMENTS", 0)
+        patch.setattr(scaled, "MOST_ACTIVATIONS", math.inf)
+        yield
+
+
+PATHS = {
+    "core": nullcontext,
+    "device": rsspecnorm.torch.force_device_path,
+    "scaled": small_layers_scaled,
+}
 
 
 class Front(NamedTuple):

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from rsspecnorm.torch.steps import Plan, Weight
 
 
+# Beyond, a product with a raw weight could leave the range where one with `W / d` does not.
+_REACH = 2.0**50
+
+
 class Row(NamedTuple):
     """What becomes of one weight: the result, sigma (0-d), and the vectors it was divided with."""
 
@@ -54,11 +58,10 @@ def open_now() -> bool:
     )
 
 
-def takes(weight: Weight) -> bool:
+def takes(w: Tensor, u: Tensor, v: Tensor, dim: int) -> bool:
     """Whether a weight that the core serves is, with its vectors, laid out as the core's own."""
-    w, u, v = weight.weight, weight.u, weight.v
     return (
-        weight.dim == 0
+        dim == 0
         and w.is_contiguous()
         and w.numel() > 0
         and u.dtype == v.dtype == accumulator(w.dtype)
@@ -68,11 +71,37 @@ def takes(weight: Weight) -> bool:
     )
 
 
+class Step(NamedTuple):
+    """The sigma of a weight and the vectors it was found with."""
+
+    sigma: float
+    u: NDArray[Any]
+    v: NDArray[Any]
+
+
+def step(weights: Sequence[Weight], plan: Plan) -> list[Step | None]:
+    """Move the vectors in one call and divide nothing.
+
+    None, and its vectors as they were, for a weight that is out of the ordinary.
+    """
+    buffers, us, vs, shapes = _copies(weights)
+    matrices = [as_read(w.weight, shape) for w, shape in zip(weights, shapes, strict=True)]
+    sigmas = native.normalize(matrices, (us, vs), None, (plan.n_iter, plan.order), plan.rule)
+    steps = [Step(*row) for row in zip(sigmas, us, vs, strict=True)]
+    fit = [i for i, each in enumerate(steps) if in_reach(each.sigma, plan.rule)]
+    _store([weights[i] for i in fit], [buffers[i] for i in fit], [steps[i] for i in fit])
+    return [each if i in set(fit) else None for i, each in enumerate(steps)]
+
+
+def in_reach(sigma: float, rule: Rule) -> bool:
+    """Whether products with the raw weight are as safe as with the divided one."""
+    scale = factors(sigma, rule)[0] if 0 < sigma < math.inf else 0.0
+    return 1 / _REACH < scale < _REACH
+
+
 def normalize(weights: Sequence[Weight], plan: Plan) -> list[Row]:
     """Normalise in one call; with `plan.n_iter` > 0 the vectors are updated in place."""
-    buffers = [(w.u.numpy(), w.v.numpy()) for w in weights]
-    us, vs = [u.copy() for u, _ in buffers], [v.copy() for _, v in buffers]
-    shapes = [(len(u), len(v)) for u, v in buffers]
+    buffers, us, vs, shapes = _copies(weights)
     recorded = [torch.is_grad_enabled() and w.weight.requires_grad for w in weights]
     homes = [w.kept or Kept() if r else None for w, r in zip(weights, recorded, strict=True)]
     fresh = [_room(w.weight, home) for w, home in zip(weights, homes, strict=True)]
@@ -104,6 +133,16 @@ def normalize(weights: Sequence[Weight], plan: Plan) -> list[Row]:
     return rows
 
 
+_Buffers = list[tuple["NDArray[Any]", "NDArray[Any]"]]
+
+
+def _copies(weights: Sequence[Weight]) -> tuple[_Buffers, list[Any], list[Any], list[Any]]:
+    """Return the vectors' own memory, copies of u and of v to move, and the matrices' shapes."""
+    buffers = [(w.u.numpy(), w.v.numpy()) for w in weights]
+    us, vs = [u.copy() for u, _ in buffers], [v.copy() for _, v in buffers]
+    return buffers, us, vs, [(len(u), len(v)) for u, v in buffers]
+
+
 def _room(weight: Tensor, home: Kept | None) -> tuple[NDArray[Any], Tensor]:
     """Return memory for a result: kept from the last step where a graph will hold it till then."""
     if home is not None:
@@ -112,9 +151,7 @@ def _room(weight: Tensor, home: Kept | None) -> tuple[NDArray[Any], Tensor]:
     return as_array(out), out
 
 
-def _store(
-    weights: Sequence[Weight], buffers: list[tuple[NDArray[Any], NDArray[Any]]], rows: list[Row]
-) -> None:
+def _store(weights: Sequence[Weight], buffers: _Buffers, rows: Sequence[Row | Step]) -> None:
     """Write in place, so that whoever shares the buffers (DataParallel, EMA) sees the update."""
     for (u, v), row in zip(buffers, rows, strict=True):
         np.copyto(u, row.u)

@@ -9,17 +9,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from rsspecnorm.torch import recompute
+from rsspecnorm.torch import eager, recompute, scaled
 from rsspecnorm.torch.device import INITIAL_ITERATIONS
-from rsspecnorm.torch.layout import TRANSPOSED, default_dim
-from rsspecnorm.torch.options import Options, checked_options
-from rsspecnorm.torch.parametrizations import SpectralNorm
+from rsspecnorm.torch.layout import TRANSPOSED
+from rsspecnorm.torch.member import GroupMember
+from rsspecnorm.torch.options import checked_options
 from rsspecnorm.torch.steps import Plan, Weight, normalize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rsspecnorm.torch.options import Init, Seed
+    from rsspecnorm.torch.options import Init, Options, Seed
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED, nn.Embedding)
 
@@ -120,7 +120,7 @@ class SpectralNormGroup:
 
     def _after(self, *_: object) -> None:
         for member in self._members.values():
-            member.share = None
+            member.drop()
 
     @property
     def sigma(self) -> dict[str, Tensor]:
@@ -146,10 +146,24 @@ class SpectralNormGroup:
             pending = max((m.layer.pending for m in some), default=0)
             for member in some:
                 member.layer.pending = 0
-            if some:
-                k = self.options.n_power_iterations if training else 0
-                results = self._normalize(some, pending + k)
-                self._share(some, results)
+            n_iter = pending + (self.options.n_power_iterations if training else 0)
+            rest = self._step(some, n_iter) if training else some
+            if rest:
+                self._share(rest, self._normalize(rest, n_iter))
+
+    def _step(self, members: list[GroupMember], n_iter: int) -> list[GroupMember]:
+        """Move the vectors of layers that divide their outputs; return the others."""
+        some = [m for m in members if m.takes_step()] if scaled.open_now() else []
+        if not some:
+            return members
+        weights = [Weight(m.original(), *m.vectors(), m.layer.dim) for m in some]
+        steps = eager.step(weights, Plan("uv", self.options.rule, n_iter))
+        done = set()
+        for member, step in zip(some, steps, strict=True):
+            if step is not None:
+                member.take_step(step)
+                done.add(member)
+        return [m for m in members if m not in done]
 
     def _replay(self, members: list[GroupMember]) -> None:
         """Normalise with the vectors of a checkpointed forward that runs again."""
@@ -192,77 +206,12 @@ class SpectralNormGroup:
         for handle in self._handles:
             handle.remove()
         for key, module in self._layers.items():
-            self._members[key].share = None
+            self._members[key].drop()
             if parametrize.is_parametrized(module, self._name):
                 parametrize.remove_parametrizations(
                     module, self._name, leave_parametrized=leave_normalized
                 )
         self._handles, self._layers, self._members = [], {}, {}
-
-
-class GroupMember(SpectralNorm):
-    """The parametrization of a layer whose group does the work.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        The layer.
-    name, key, options
-        Name of the weight, name of the layer, options of the group.
-    """
-
-    def __init__(self, module: nn.Module, name: str, key: str, options: Options) -> None:
-        weight = getattr(module, name)
-        unstarted = options._replace(init_iterations=0)
-        super().__init__(weight, default_dim(module), f"{key}.{name}", unstarted)
-        self.share: Tensor | None = None
-        self._shared_at = -1
-        self._home: list[Any] = []  # in a list: a module here would become a child
-
-    def original(self) -> Tensor:
-        """Return the raw weight."""
-        weight: Tensor = self._home[0].original
-        return weight
-
-    def stands_alone(self) -> bool:
-        """Whether the weight is in a form (DTensor) that only its own forward sees whole."""
-        return type(self.original()) not in {Tensor, nn.Parameter}
-
-    def take_share(self, out: Tensor, u: Tensor, v: Tensor) -> None:
-        """Keep a result for the reads to come."""
-        self.share, self._used = out, (u, v)
-        self._shared_at = self.original()._version
-        if out.requires_grad and not torch.compiler.is_compiling():
-            out.register_hook(self._use_up)
-
-    def _use_up(self, _: Tensor) -> None:
-        """The graph of a share serves one backward pass."""
-        self.share = None
-
-    def forward(self, weight: Tensor) -> Tensor:
-        """Return the share, or evaluate at the vectors as they are."""
-        u, v = self.vectors()
-        if recompute.in_recomputation():
-            used = recompute.recall(self)
-            if used is not None:
-                return self.layer.take(weight, *used[:2], 0) if used.share is None else used.share
-        share = self.share
-        if share is None or not self._fits(share, weight):
-            training = self.training and bool(self._home) and self.stands_alone()
-            return self.layer(weight, u, v, training=training)
-        if weight.requires_grad:
-            recompute.note(self, *self._used, share=share)
-        return share
-
-    def _fits(self, share: Tensor, weight: Tensor) -> bool:
-        current = self._shared_at == weight._version
-        return current and (
-            share.requires_grad or not (torch.is_grad_enabled() and weight.requires_grad)
-        )
-
-    def __getstate__(self) -> dict[str, Any]:
-        """A share belongs to one forward: no copy takes it along."""
-        return {**self.__dict__, "share": None, "_used": None}
 
 
 def apply_spectral_norm(
@@ -336,5 +285,6 @@ def _registered(module: nn.Module, name: str, key: str, options: Options) -> Gro
         raise ValueError(message)
     member = GroupMember(module, name, key, options)
     parametrize.register_parametrization(module, name, member)
+    scaled.install(module, name)
     member._home.append(module.parametrizations[name])
     return member

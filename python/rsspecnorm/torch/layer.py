@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rsspecnorm.torch import recompute
+from rsspecnorm.torch import eager, recompute
 from rsspecnorm.torch.layout import matrix_shape
 from rsspecnorm.torch.memory import Kept
 from rsspecnorm.torch.scaling import accumulator
@@ -15,6 +15,7 @@ from rsspecnorm.torch.steps import Plan, Weight, normalize
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from rsspecnorm.torch.eager import Step
     from rsspecnorm.torch.operator_norm import Convolution
     from rsspecnorm.torch.options import Options
 
@@ -24,8 +25,6 @@ class Layer:
 
     Attributes
     ----------
-    sigma : Tensor or None
-        The last sigma, 0-d and detached; reading it changes nothing.
     pending : int
         Initial iterations that the next forward makes.
     """
@@ -34,19 +33,34 @@ class Layer:
         self.options = options
         self.dim = dim
         self.convolution = convolution
-        self.sigma: Tensor | None = None
+        self._sigma: Tensor | tuple[float, torch.dtype] | None = None
         self.pending = 0
         self.kept = Kept()
         self.trusted: tuple[int, int] | None = None
+
+    @property
+    def sigma(self) -> Tensor | None:
+        """The last sigma, 0-d and detached; reading it changes nothing."""
+        if isinstance(self._sigma, tuple):
+            value, dtype = self._sigma
+            self._sigma = torch.tensor(value, dtype=dtype)
+        return self._sigma
+
+    @sigma.setter
+    def sigma(self, value: Tensor) -> None:
+        self._sigma = value
 
     def __call__(self, weight: Tensor, u: Tensor, v: Tensor, *, training: bool) -> Tensor:
         """Return the normalised weight; in training the vectors move."""
         if recompute.in_recomputation():
             used = recompute.recall(self)
             return self.take(weight, *((u, v) if used is None else used[:2]), 0)
-        n_iter = self.pending + (self.options.n_power_iterations if training else 0)
+        n_iter = self._training_steps() if training else self.pending
         self.pending = 0
         return self.take(weight, u, v, n_iter)
+
+    def _training_steps(self) -> int:
+        return self.pending + self.options.n_power_iterations
 
     def take(self, weight: Tensor, u: Tensor, v: Tensor, n_iter: int) -> Tensor:
         """Take `n_iter` iterations, whatever the mode, and divide."""
@@ -59,6 +73,23 @@ class Layer:
         if weight.requires_grad:
             recompute.note(self, result.u, result.v)
         return result.out
+
+    def step(self, weight: Tensor, u: Tensor, v: Tensor) -> Step | None:
+        """Move the vectors as a training step does, and divide nothing.
+
+        None, with nothing changed, for a weight that is out of the ordinary.
+        """
+        plan = Plan(self.options.order, self.options.rule, self._training_steps())
+        step = eager.step([Weight(weight, u, v, self.dim)], plan)[0]
+        if step is not None:
+            self.stepped(step, u, v)
+        return step
+
+    def stepped(self, step: Step, u: Tensor, v: Tensor) -> None:
+        """Take note of a step that was made."""
+        self.pending = 0
+        self._sigma = step.sigma, u.dtype  # a tensor when somebody asks
+        self.trust(u, v)
 
     def shape(self, weight: Tensor) -> tuple[int, int]:
         """Return the lengths of u and v."""

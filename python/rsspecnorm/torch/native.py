@@ -27,11 +27,11 @@ ALONE = 1 << 24
 def normalize(
     matrices: Sequence[NDArray[Any]],
     vectors: tuple[Sequence[NDArray[Any]], Sequence[NDArray[Any]]],
-    outs: Sequence[NDArray[Any]],
+    outs: Sequence[NDArray[Any]] | None,
     steps: tuple[int, str],
     rule: Rule,
 ) -> list[float]:
-    """Take power steps, write `W / d(sigma)` to `outs` and the new u, v in place; return sigmas.
+    """Take power steps, write `W / d(sigma)` to any `outs` and u, v in place; return sigmas.
 
     Arrays are as `rsspecnorm.stepping.normalize_arrays` wants them.
     """

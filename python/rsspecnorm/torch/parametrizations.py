@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from rsspecnorm.torch import scaled
 from rsspecnorm.torch.device import INITIAL_ITERATIONS, lengths
 from rsspecnorm.torch.layer import Layer, keep_wide
 from rsspecnorm.torch.layout import checked_dim, default_dim
@@ -18,6 +19,7 @@ from rsspecnorm.torch.scaling import accumulator, divisor, real
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rsspecnorm.torch.eager import Step
     from rsspecnorm.torch.operator_norm import Convolution, Norm
     from rsspecnorm.torch.options import Init, Seed
 
@@ -124,7 +126,9 @@ def spectral_norm(  # noqa: PLR0913 - the five of torch, then keywords
     made = SpectralNorm(
         weight, default_dim(module) if dim is None else dim, name, options, convolution
     )
-    return parametrize.register_parametrization(module, name, made)
+    parametrize.register_parametrization(module, name, made)
+    scaled.install(module, name)
+    return module
 
 
 class SpectralNorm(nn.Module):
@@ -198,6 +202,15 @@ class SpectralNorm(nn.Module):
             self.registered = False
             return self.layer.take(weight, u, v, 0)
         return self.layer(weight, u, v, training=self.training)
+
+    def step(self, weight: Tensor) -> Step | None:
+        """Move the vectors as a read in training does, for a layer that divides its output.
+
+        None where only a read will do.
+        """
+        if self.registered or not scaled.serves(weight, self):
+            return None
+        return self.layer.step(weight, *self.vectors())
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return u and v."""

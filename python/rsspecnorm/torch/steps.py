@@ -82,7 +82,9 @@ def _batches(weights: Sequence[Weight]) -> dict[Any, list[int]]:
     for i, each in enumerate(weights):
         weight, u, v, dim, convolution, _ = each
         if convolution is None and core_serves(weight, u, v):
-            groups[_eager_batch if short and eager.takes(each) else _core_batch,].append(i)
+            groups[
+                _eager_batch if short and eager.takes(weight, u, v, dim) else _core_batch,
+            ].append(i)
         else:
             lone = i if convolution else None
             kind = weight.shape, weight.dtype, weight.device, u.dtype

@@ -47,9 +47,13 @@ class _Lent:
             if tensor.is_contiguous()
             else tuple(itemsize * stride for stride in tensor.stride()),
             "typestr": code,
-            "data": (tensor.data_ptr(), True),
+            "data": (_ADDRESS(tensor), True),
             "version": 3,
         }
+
+
+# `data_ptr`, which may be used to write, would make the copy that a lazy clone has put off.
+_ADDRESS = getattr(torch._C, "_data_address", torch.Tensor.data_ptr)
 
 
 def _code(name: str) -> tuple[str, int]:

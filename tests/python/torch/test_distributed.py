@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -12,11 +13,12 @@ HEAD = """
 import sys, torch
 import torch.distributed as dist
 from torch import nn
-from contextlib import nullcontext
-from rsspecnorm.torch import SpectralNormGroup, force_device_path, spectral_norm as hook
+from rsspecnorm.torch import SpectralNormGroup, spectral_norm as hook
 from rsspecnorm.torch.parametrizations import spectral_norm as parametrization
 
-rank, store, path, front = int(sys.argv[1]), *sys.argv[2:]
+rank, tests, store, path, front = int(sys.argv[1]), *sys.argv[2:]
+sys.path.append(tests)
+from torch_fronts import PATHS
 dist.init_process_group("gloo", init_method="file://" + store, rank=rank, world_size=2)
 torch.manual_seed(rank)
 apply = {"hook": hook, "parametrization": parametrization}[front]
@@ -84,11 +86,11 @@ for b, c in zip(model.buffers(), twin.buffers()):
 def run_ranks(body, folder, path, front):
     """Run a program on two ranks; both must reach its end."""
     inside = textwrap.indent(body, "    ")
-    switch = "with force_device_path() if path == 'device' else nullcontext():\n"
-    code = HEAD + switch + inside + TAIL
+    code = HEAD + "with PATHS[path]():\n" + inside + TAIL
+    tests = Path(__file__).parents[1]
     ranks = [
         subprocess.Popen(
-            [sys.executable, "-c", code, str(rank), str(folder / "store"), path, front],
+            [sys.executable, "-c", code, str(rank), tests, folder / "store", path, front],
             env=clean_environment(OMP_NUM_THREADS="1"),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -129,7 +129,7 @@ def test_deepcopy_and_failed_forward_leave_no_share():
     torch.testing.assert_close(again(x), grouped(x))
     with pytest.raises(RuntimeError):
         grouped(torch.randn(1))
-    assert all(m.share is None for m in grouped.modules() if hasattr(m, "share"))
+    assert all(m.turn.share is None for m in grouped.modules() if hasattr(m, "turn"))
     again(x).sum().backward()
 
 

@@ -1,0 +1,210 @@
+"""Layers that divide what their weight gives, in place of the weight.
+
+``(W / d) x`` is ``(W x) / d``. Where a batch is small beside the weight, a training step then
+neither writes `W / d` nor reads it again, forward or backward. In the symbols of `scaling`, with
+`D` the gradient of a layer's output `Y x`,
+
+    dx = s W' D,    dW = s G - a <G, Y> u v',    G = D x',    <G, Y> = <dx, x> = <D, Y x>
+
+The backward pass needs `W` as it was in the forward, and an optimizer may write to it before. What
+is saved is a copy that torch makes only when somebody writes to either, see decision 0017.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Function, forward_ad
+from torch.nn.utils import parametrize
+
+from rsspecnorm.torch import eager
+from rsspecnorm.torch.layout import edges
+from rsspecnorm.torch.path import core_serves, in_transform
+from rsspecnorm.torch.products import Pass, Product, product_of
+from rsspecnorm.torch.scaling import Rule, Scale, factors
+
+if TYPE_CHECKING:
+    from rsspecnorm.torch.memory import Kept
+    from rsspecnorm.torch.parametrizations import SpectralNorm
+
+# Below, a node in Python costs more than the passes over the weight that it saves.
+LEAST_ELEMENTS = 1 << 14
+# Elements of the input and the output, for each of the weight's, up to which it pays.
+MOST_ACTIVATIONS = 1.0
+_PLAIN = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_DTYPES = (torch.float32, torch.float64)
+
+
+class _Node(NamedTuple):
+    """What a node of the graph keeps beside tensors."""
+
+    product: Product
+    step: eager.Step
+    rule: Rule
+    kept: Kept
+
+
+def install(module: nn.Module, name: str) -> None:
+    """Give a layer that was parametrized, and so has a class of its own, the other forward."""
+    cls: Any = type(module)
+    plain = cls.__bases__[0]
+    if name != "weight" or plain not in _PLAIN:
+        return
+
+    def forward(self: Any, input: Tensor) -> Tensor:  # noqa: A002 - as the layer names it
+        out = scaled(self, input)
+        return plain.forward(self, input) if out is None else out
+
+    cls.forward = forward
+
+
+def scaled(module: nn.Module, x: Tensor) -> Tensor | None:
+    """Return the layer's output, or None where it wants the divided weight."""
+    listed = _parametrizations(module)
+    if not open_now() or listed is None or len(listed) != 1:
+        return None
+    member: SpectralNorm = listed[0]
+    weight = listed.original
+    product = product_of(module, x) if _gains(x, weight) else None
+    if product is None:
+        return None
+    step = member.step(weight)
+    if step is None:
+        return None
+    node = _Node(product, step, member.layer.options.rule, member.layer.kept)
+    out: Tensor = _Scaled.apply(x, weight, module.bias, node)
+    return out
+
+
+def _parametrizations(module: nn.Module) -> Any:
+    every: Any = module._modules.get("parametrizations")
+    return None if every is None else every._modules.get("weight")
+
+
+def open_now() -> bool:
+    """Whether nothing but plain autograd is at work."""
+    return (
+        eager.open_now()
+        and torch.is_grad_enabled()
+        and not parametrize._cache_enabled
+        and not torch.is_autocast_enabled("cpu")
+        and not torch._C._len_torch_function_stack()
+        and not in_transform()
+        and forward_ad._current_level < 0
+        # Of activation checkpointing: what a region used is noted on the other way.
+        and torch._C._autograd._top_saved_tensors_default_hooks(True) is None
+        and torch._C._current_graph_task_id() == -1
+    )
+
+
+def serves(weight: Tensor, member: SpectralNorm) -> bool:
+    """Whether the weight may stay undivided in a training step, whatever the input."""
+    return (
+        member.training
+        and weight.numel() >= LEAST_ELEMENTS
+        and weight.dtype in _DTYPES
+        and weight.requires_grad
+        and member.layer.convolution is None
+        and not (member._forward_hooks or member._forward_pre_hooks)
+        and core_serves(weight, *member.vectors())
+        and eager.takes(weight, *member.vectors(), member.layer.dim)
+    )
+
+
+def _gains(x: Tensor, weight: Tensor) -> bool:
+    """Whether the input is plain, and it and the output are small beside the weight."""
+    if type(x) is not Tensor or x.dtype is not weight.dtype or x.device.type != "cpu":
+        return False
+    if x.layout is not torch.strided or x.numel() == 0 or weight.numel() == 0:
+        return False
+    places = x.numel() // weight.shape[1]
+    activations = places * (weight.shape[0] + weight.shape[1])
+    return activations <= MOST_ACTIVATIONS * weight.numel()
+
+
+def _snapshot(weight: Tensor) -> Tensor:
+    """Return a copy that is made when either is written to; at once for memory not torch's own."""
+    try:
+        return torch._lazy_clone(weight)
+    except RuntimeError:
+        return weight.clone()
+
+
+class _Scaled(Function):
+    """(x, W, bias) -> s W x + bias; differentiable twice."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, node: _Node) -> Tensor:
+        """Save the input and the weight as it is now."""
+        # The weight by reference: of it only the edge in the graph counts.
+        ctx.node, ctx.weight = node, weight
+        scale, snapshot = factors(node.step.sigma, node.rule)[0], _snapshot(weight)
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(x, snapshot)
+            return node.product.scaled(x, weight, bias, scale)
+        # <D, Y x> stands in for <dx, x>, as no dx is wanted.
+        image = node.product.scaled(x, weight, None, scale)
+        ctx.save_for_backward(x, snapshot, image)
+        return image.clone() if bias is None else image + node.product.spread(bias)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        """Apply the formulas at the head of this module."""
+        wants_x, wants_weight, wants_bias = ctx.needs_input_grad[:3]
+        bias_grad = ctx.node.product.bias_gradient(grad) if wants_bias else None
+        # A batch of gradients (`is_grads_batched`) has no storage of its own.
+        if torch.is_grad_enabled() or in_transform() or not torch._C._has_storage(grad):
+            dx, dw = _with_graph(ctx, grad)
+        elif wants_x or wants_weight:
+            dx, dw = _without_graph(ctx, grad)
+        else:
+            dx, dw = None, None
+        return dx, dw, bias_grad, None
+
+
+def _without_graph(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    x, snapshot, *rest = ctx.saved_tensors
+    product, step, rule, kept = ctx.node
+    image = rest[0] if rest else None
+    vectors = step.u, step.v
+    given = Pass(
+        grad, x, snapshot, image, factors(step.sigma, rule), vectors, ctx.needs_input_grad[1], kept
+    )
+    return product.gradients(given)
+
+
+def _with_graph(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    """Differentiate the same product with a divided weight, which torch can do again."""
+    x, snapshot, *_ = ctx.saved_tensors
+    product, step, rule, _ = ctx.node
+    with torch.enable_grad():
+        # Nodes of their own: x may itself depend on the weight, and not by this product.
+        operands = x.view_as(x), _AsItWas.apply(ctx.weight, snapshot)
+        batch = operands[1].unsqueeze(0)
+        u, v = (torch.from_numpy(each).unsqueeze(0) for each in (step.u, step.v))
+        sigma = batch.new_tensor([step.sigma])
+        divided, _ = Scale.apply(batch, *edges(u, v, batch, 0), sigma, rule)
+        out = product.plain(operands[0], divided[0])
+    wanted = [
+        each if wants else None for each, wants in zip(operands, ctx.needs_input_grad, strict=False)
+    ]
+    inputs = [each for each in wanted if each is not None]
+    grads = iter(torch.autograd.grad(out, inputs, grad, create_graph=torch.is_grad_enabled()))
+    dx, dw = (None if each is None else next(grads) for each in wanted)
+    return dx, dw
+
+
+class _AsItWas(Function):
+    """(W, copy) -> the copy, in the place of W in the graph."""
+
+    @staticmethod
+    def forward(ctx: Any, _: Tensor, copy: Tensor) -> Tensor:  # noqa: ARG004
+        """Return the copy."""
+        return copy.view_as(copy)
+
+    @staticmethod
+    def backward(_: Any, grad: Tensor) -> Any:
+        """Hand the gradient on."""
+        return grad, None

@@ -1,0 +1,378 @@
+"""Layers that divide their output: equal to those that divide their weight, and safe in between."""
+
+import copy
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrizations as torch_parametrizations
+from torch.nn.utils import parametrize
+from torch.utils.checkpoint import checkpoint
+
+from rsspecnorm.torch import SpectralNormGroup, eager, scaled
+from rsspecnorm.torch.parametrizations import spectral_norm
+
+F64 = {"rtol": 1e-11, "atol": 1e-12}
+
+
+@pytest.fixture
+def path():
+    """There is one such way: in place of all paths."""
+    return "core"
+
+
+@pytest.fixture
+def taken(monkeypatch):
+    """Return a list that gets the shape of the weight of every output that was divided."""
+    shapes = []
+    apply = scaled._Scaled.apply
+
+    def spy(x, weight, *rest):
+        shapes.append(tuple(weight.shape))
+        return apply(x, weight, *rest)
+
+    monkeypatch.setattr(scaled._Scaled, "apply", spy)
+    return shapes
+
+
+MAKERS = {
+    "linear": (lambda: nn.Linear(200, 150), (3, 200)),
+    "linear of many rows": (lambda: nn.Linear(200, 150), (40, 200)),
+    "linear without bias": (lambda: nn.Linear(200, 150, bias=False), (2, 5, 200)),
+    "conv of few places": (lambda: nn.Conv2d(40, 96, 3, stride=2, padding=1), (2, 40, 4, 3)),
+    "conv of one place": (lambda: nn.Conv2d(40, 96, (3, 2)), (1, 40, 3, 2)),
+    "conv dilated": (lambda: nn.Conv2d(40, 96, 3, dilation=2, padding=2), (1, 40, 5, 6)),
+    "conv of more places": (lambda: nn.Conv2d(40, 96, 3, padding=1, bias=False), (1, 40, 9, 12)),
+    "conv with groups": (lambda: nn.Conv2d(80, 160, 3, groups=2), (1, 80, 4, 5)),
+    "conv in one dimension": (lambda: nn.Conv1d(80, 120, 3), (2, 80, 7)),
+    "conv in three": (lambda: nn.Conv3d(24, 48, 3, padding=1), (1, 24, 3, 3, 4)),
+}
+
+
+def twins(make, **options):
+    """Return equal layers in double precision: torch's and ours."""
+    torch.manual_seed(0)
+    base = make().double()
+    pair = []
+    for apply in (torch_parametrizations.spectral_norm, spectral_norm):
+        torch.manual_seed(1)
+        pair.append(apply(copy.deepcopy(base), **options))
+    return pair
+
+
+@pytest.mark.parametrize("through_x", [True, False])
+@pytest.mark.parametrize("name", MAKERS)
+def test_equals_torch_over_steps(name, through_x, taken):
+    make, shape = MAKERS[name]
+    found = []
+    for layer in twins(make):
+        optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+        torch.manual_seed(2)
+        x = torch.randn(shape, dtype=torch.float64, requires_grad=through_x)
+        for _ in range(4):
+            optimizer.zero_grad()
+            x.grad = None
+            out = layer(x)
+            out.tanh().square().sum().backward()
+            optimizer.step()
+        grads = [p.grad for p in layer.parameters()]
+        found.append([out, x.grad, *grads, *layer.parameters(), *layer.buffers()])
+    assert len(taken) == 4
+    for theirs, ours in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, **F64)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_second_derivative_equals_torch(name, taken):
+    make, shape = MAKERS[name]
+    found = []
+    for layer in twins(make):
+        torch.manual_seed(2)
+        x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+        (slope,) = torch.autograd.grad(layer(x).tanh().sum(), x, create_graph=True)
+        (slope.square().sum() + slope.sum()).backward()
+        found.append([slope, x.grad, *(p.grad for p in layer.parameters())])
+    assert taken
+    for theirs, ours in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, **F64)
+
+
+def test_options_change_the_divisor_and_its_gradient(taken):
+    x = torch.randn(3, 200, dtype=torch.float64)
+    for options in (
+        {"coefficient": 0.5},
+        {"coefficient": 100.0, "soft": True},
+        {"soft": True, "coefficient": 0.1},
+        {"detach_sigma": True},
+        {"n_power_iterations": 3},
+    ):
+        grads = []
+        for is_open in (True, False):
+            torch.manual_seed(0)
+            layer = spectral_norm(nn.Linear(200, 150).double(), **options)
+            with pytest.MonkeyPatch.context() as patch:
+                if not is_open:
+                    patch.setattr(scaled, "open_now", lambda: False)
+                out = layer(x)
+            out.square().sum().backward()
+            grads.append([out, *(p.grad for p in layer.parameters()), *layer.buffers()])
+        for ours, expected in zip(*grads, strict=True):
+            torch.testing.assert_close(ours, expected, **F64)
+    assert len(taken) == 5
+
+
+def small_batch():
+    return torch.randn(3, 200)
+
+
+def twice(layer, x):
+    return layer(layer(x).relu())
+
+
+# What must be done on the way that divides the weight.
+ELSEWHERE = {
+    "eval": lambda layer: layer.eval()(small_batch()),
+    "no grad": lambda layer: torch.no_grad()(layer)(small_batch()),
+    "a large batch": lambda layer: layer(torch.randn(150, 200)),
+    "autocast": lambda layer: torch.autocast("cpu", torch.bfloat16)(layer)(small_batch()),
+    "checkpoint": lambda layer: checkpoint(layer, small_batch(), use_reentrant=False),
+    "cached": lambda layer: parametrize.cached()(layer)(small_batch()),
+    "half precision": lambda layer: layer.bfloat16()(small_batch().bfloat16()),
+    "frozen": lambda layer: layer.requires_grad_(False)(small_batch()),
+    "vmap": lambda layer: torch.vmap(layer, randomness="same")(small_batch()[None]),
+}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_is_left_to_the_other_way(name, taken):
+    ELSEWHERE[name](spectral_norm(nn.Linear(200, 160)))
+    assert not taken
+
+
+def test_hook_on_the_parametrization_is_called(taken):
+    layer = spectral_norm(nn.Linear(200, 160))
+    calls = []
+    layer.parametrizations.weight[0].register_forward_hook(lambda *_: calls.append(1))
+    layer(small_batch())
+    assert calls
+    assert not taken
+
+
+def test_subclass_with_a_forward_of_its_own_is_left_alone(taken):
+    class Doubled(nn.Linear):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    layer = spectral_norm(Doubled(200, 160))
+    x = small_batch()
+    out = layer(x)
+    torch.testing.assert_close(out, 2 * nn.functional.linear(x, layer.eval().weight, layer.bias))
+    assert not taken
+
+
+def test_removal_gives_back_the_class(taken):
+    layer = spectral_norm(nn.Linear(200, 160))
+    layer(small_batch())
+    parametrize.remove_parametrizations(layer, "weight")
+    assert type(layer) is nn.Linear
+    layer(small_batch())
+    assert len(taken) == 1
+
+
+def test_second_parametrization_is_applied(taken):
+    layer = spectral_norm(nn.Linear(200, 160))
+    parametrize.register_parametrization(layer, "weight", nn.Hardtanh(-1e-3, 1e-3))
+    out = layer(small_batch())
+    assert float(out.detach().abs().max()) < 5
+    assert not taken
+
+
+WRITES = {
+    "in place": lambda weight: weight.mul_(3.0),
+    "through data": lambda weight: weight.data.mul_(3.0),
+    "by an optimizer": lambda weight: torch.optim.SGD([weight], lr=10.0).step(),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_backward_sees_the_weight_of_its_forward(name, taken):
+    grads = []
+    for write in (WRITES[name], lambda _: None):
+        torch.manual_seed(0)
+        layer = spectral_norm(nn.Linear(200, 160))
+        weight = layer.parametrizations.weight.original
+        weight.grad = torch.ones_like(weight)
+        x = small_batch().requires_grad_()
+        loss = layer(x).square().sum()
+        with torch.no_grad():
+            write(weight)
+        grads.append(torch.autograd.grad(loss, [x, weight]))
+    assert len(taken) == 2
+    for ours, expected in zip(*grads, strict=True):
+        assert torch.equal(ours, expected)
+
+
+def test_weight_is_never_copied_in_a_step(taken):
+    layer = spectral_norm(nn.Linear(200, 160))
+    weight = layer.parametrizations.weight.original
+    optimizer = torch.optim.Adam(layer.parameters())
+    place = weight.data_ptr()
+    for _ in range(3):
+        optimizer.zero_grad()
+        # Two forwards: the second reads a weight that the first one's graph shares.
+        (layer(small_batch()).sum() + layer(small_batch()).sum()).backward()
+        assert torch._C._data_address(weight) == place
+        optimizer.step()
+        assert torch._C._data_address(weight) == place
+    assert len(taken) == 6
+
+
+def test_weight_in_foreign_memory(taken):
+    values = np.random.default_rng(0).standard_normal((160, 200)).astype(np.float32)
+    grads = []
+    for own in (True, False):
+        layer = nn.Linear(200, 160)
+        layer.weight = nn.Parameter(torch.tensor(values) if own else torch.from_numpy(values))
+        torch.manual_seed(0)
+        layer = spectral_norm(layer)
+        out = layer(small_batch())
+        with torch.no_grad():
+            layer.parametrizations.weight.original.zero_()
+        out.sum().backward()
+        grads.append(layer.parametrizations.weight.original.grad)
+    assert len(taken) == 2
+    assert torch.equal(*grads)
+
+
+def test_layer_used_twice_is_differentiated_once_for_each(taken):
+    found = []
+    for layer in twins(lambda: nn.Linear(150, 150)):
+        torch.manual_seed(2)
+        x = torch.randn(2, 150, dtype=torch.float64, requires_grad=True)
+        (slope,) = torch.autograd.grad(twice(layer, x).square().sum(), x, create_graph=True)
+        slope.square().sum().backward()
+        found.append([x.grad, *(p.grad for p in layer.parameters())])
+    assert len(taken) == 2
+    for theirs, ours in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, **F64)
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_jacobian_by_batched_gradients(taken):
+    layer = spectral_norm(nn.Linear(200, 150).double())
+    x = torch.randn(1, 200, dtype=torch.float64, requires_grad=True)
+    out = layer(x)
+    basis = torch.eye(150, dtype=torch.float64)[:4, None]
+    leaf = layer.parametrizations.weight.original
+    batched = torch.autograd.grad(out, [x, leaf], basis, retain_graph=True, is_grads_batched=True)
+    single = [torch.autograd.grad(out, [x, leaf], row, retain_graph=True) for row in basis]
+    assert taken
+    for ours, rows in zip(batched, zip(*single, strict=True), strict=True):
+        torch.testing.assert_close(ours, torch.stack(rows), **F64)
+
+
+def test_output_may_be_changed_in_place_and_its_gradient_be_expanded(taken):
+    for make, shape in MAKERS.values():
+        for through_x in (True, False):
+            layer = spectral_norm(make())
+            x = torch.randn(shape, requires_grad=through_x)
+            layer(x).mul_(2.0).sum().backward()
+    assert len(taken) == 2 * len(MAKERS)
+
+
+def says(layer, x):
+    """Return the shape of a result, or the text of an error."""
+    try:
+        return layer(x).shape
+    except RuntimeError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("shape", [(3, 199), (199,), (0, 200), (200,)])
+def test_what_does_not_fit_is_torch_s_to_say(shape, taken):
+    layer = spectral_norm(nn.Linear(200, 150))
+    plain = nn.Linear(200, 150)
+    x = torch.randn(shape)
+    assert says(layer, x) == says(plain, x)
+    assert not taken
+
+
+@pytest.mark.parametrize("factor", [0.0, 1e-30, 1e30, float("nan"), float("inf")])
+def test_weight_out_of_the_ordinary_takes_the_other_way(factor, taken):
+    layer = spectral_norm(nn.Linear(200, 160))
+    with torch.no_grad():
+        layer.parametrizations.weight.original.mul_(factor)
+    before = [b.clone() for b in layer.buffers()]
+    out = layer(small_batch())
+    assert not taken
+    assert bool(torch.isfinite(out).all()) == (0 <= factor < np.inf)
+    if not 0 < factor < np.inf:
+        assert all(torch.equal(a, b) for a, b in zip(before, layer.buffers(), strict=True))
+
+
+def test_sigma_is_a_tensor_of_the_weight_s_dtype():
+    for dtype in (torch.float32, torch.float64):
+        layer = spectral_norm(nn.Linear(200, 160).to(dtype))
+        layer(small_batch().to(dtype))
+        state = layer.parametrizations.weight[0].layer
+        u, v = layer.parametrizations.weight[0].vectors()
+        weight = layer.parametrizations.weight.original.detach()
+        assert state.sigma.dtype == dtype
+        torch.testing.assert_close(state.sigma, u @ (weight @ v))
+        assert state.sigma is state.sigma
+
+
+class Net(nn.Module):
+    """Two layers, of which the first may be read as a weight instead."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(200, 160), nn.Linear(160, 140)
+        self.reads = False
+
+    def forward(self, x):
+        h = x @ self.first.weight.t() + self.first.bias if self.reads else self.first(x)
+        return self.second(h.relu())
+
+
+def test_group_steps_for_layers_that_divide_their_output(monkeypatch):
+    torch.manual_seed(0)
+    net = Net().double()
+    alone = copy.deepcopy(net)
+    torch.manual_seed(1)
+    group = SpectralNormGroup(net)
+    torch.manual_seed(1)
+    for layer in (alone.first, alone.second):
+        spectral_norm(layer)
+    for member, layer in zip(group._members.values(), (alone.first, alone.second), strict=True):
+        for ours, theirs in zip(
+            layer.parametrizations.weight[0].buffers(), member.buffers(), strict=True
+        ):
+            ours.copy_(theirs)
+    calls = []
+    step = eager.step
+    monkeypatch.setattr(eager, "step", lambda *a: calls.append(len(a[0])) or step(*a))
+    x = torch.randn(2, 200, dtype=torch.float64)
+    for reads in (False, False, True, True, False, False):
+        net.reads = alone.reads = reads
+        for each in (net, alone):
+            each.zero_grad()
+            each(x).square().sum().backward()
+        for ours, theirs in zip(net.parameters(), alone.parameters(), strict=True):
+            torch.testing.assert_close(ours.grad, theirs.grad, **F64)
+    grouped = [n for n in calls if n > 1]
+    # The reads are noticed a forward late, and so is their end.
+    assert grouped == [2, 2, 2, 2]
+    assert sorted(group.sigma) == ["first.weight", "second.weight"]
+
+
+def test_group_forward_under_checkpoint_divides_the_weight(taken):
+    net = Net()
+    SpectralNormGroup(net)
+    for context in (nullcontext(), torch.autograd.graph.save_on_cpu()):
+        with context:
+            out = net(small_batch())
+        out.sum().backward()
+    assert len(taken) == 2
