@@ -154,13 +154,11 @@ class _Scaled(Function):
         """Apply the formulas at the head of this module."""
         wants_x, wants_weight, wants_bias = ctx.needs_input_grad[:3]
         bias_grad = ctx.node.product.bias_gradient(grad) if wants_bias else None
+        if not (wants_x or wants_weight):
+            return None, None, bias_grad, None
         # A batch of gradients (`is_grads_batched`) has no storage of its own.
-        if torch.is_grad_enabled() or in_transform() or not torch._C._has_storage(grad):
-            dx, dw = _with_graph(ctx, grad)
-        elif wants_x or wants_weight:
-            dx, dw = _without_graph(ctx, grad)
-        else:
-            dx, dw = None, None
+        special = torch.is_grad_enabled() or in_transform() or not torch._C._has_storage(grad)
+        dx, dw = _with_graph(ctx, grad) if special else _without_graph(ctx, grad)
         return dx, dw, bias_grad, None
 
 

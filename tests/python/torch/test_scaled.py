@@ -99,6 +99,23 @@ def test_second_derivative_equals_torch(name, taken):
         torch.testing.assert_close(ours, theirs, **F64)
 
 
+@pytest.mark.parametrize("create_graph", [True, False])
+@pytest.mark.parametrize("names", [("x",), ("weight",), ("bias",), ("weight", "bias")])
+def test_derivatives_by_some_operands_alone(names, create_graph, taken):
+    found = []
+    for layer in twins(lambda: nn.Linear(200, 150)):
+        torch.manual_seed(2)
+        x = torch.randn(3, 200, dtype=torch.float64, requires_grad=True)
+        leaf = layer.parametrizations.weight.original
+        operands = {"x": x, "weight": leaf, "bias": layer.bias}
+        inputs = [operands[name] for name in names]
+        loss = layer(x).square().sum()
+        found.append(torch.autograd.grad(loss, inputs, create_graph=create_graph))
+    assert len(taken) == 1
+    for theirs, ours in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, **F64)
+
+
 def test_options_change_the_divisor_and_its_gradient(taken):
     x = torch.randn(3, 200, dtype=torch.float64)
     for options in (
