@@ -27,6 +27,8 @@ class Layer:
     ----------
     pending : int
         Initial iterations that the next forward makes.
+    own : Tensor or None
+        The Parameter that the layer began with, where it may divide its output instead.
     """
 
     def __init__(self, options: Options, dim: int, convolution: Convolution | None = None) -> None:
@@ -36,6 +38,7 @@ class Layer:
         self._sigma: Tensor | tuple[float, torch.dtype] | None = None
         self.pending = 0
         self.kept = Kept()
+        self.own: Tensor | None = None
         self.trusted: tuple[int, int] | None = None
 
     @property

@@ -58,6 +58,8 @@ def install(module: nn.Module, name: str) -> None:
         return plain.forward(self, input) if out is None else out
 
     cls.forward = forward
+    listed = _parametrizations(module)
+    listed[0].layer.own = listed.original
 
 
 def scaled(module: nn.Module, x: Tensor) -> Tensor | None:
@@ -103,6 +105,7 @@ def serves(weight: Tensor, member: SpectralNorm) -> bool:
     """Whether the weight may stay undivided in a training step, whatever the input."""
     return (
         member.training
+        and _is_own(weight, member)
         and weight.numel() >= LEAST_ELEMENTS
         and weight.dtype in _DTYPES
         and weight.requires_grad
@@ -111,6 +114,19 @@ def serves(weight: Tensor, member: SpectralNorm) -> bool:
         and core_serves(weight, *member.vectors())
         and eager.takes(weight, *member.vectors(), member.layer.dim)
     )
+
+
+def _is_own(weight: Tensor, member: SpectralNorm) -> bool:
+    """Whether the weight is the Parameter that the layer began with.
+
+    In its place FSDP puts others, and it resizes their memory, which a late copy does not survive.
+    """
+    layer = member.layer
+    if weight is layer.own:
+        return True
+    if type(weight) is nn.Parameter:
+        layer.own = None  # nor would it be free
+    return False
 
 
 def _gains(x: Tensor, weight: Tensor) -> bool:

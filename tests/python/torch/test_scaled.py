@@ -189,9 +189,9 @@ def test_subclass_with_a_forward_of_its_own_is_left_alone(taken):
     assert not taken
 
 
-def test_removal_gives_back_the_class(taken):
+def test_copies_keep_the_way_and_removal_ends_it(taken):
     layer = spectral_norm(nn.Linear(200, 160))
-    layer(small_batch())
+    copy.deepcopy(layer)(small_batch())
     parametrize.remove_parametrizations(layer, "weight")
     assert type(layer) is nn.Linear
     layer(small_batch())
