@@ -7,8 +7,7 @@ DIGITS = 50
 
 
 def precise_norm(a):
-    """Largest singular value of the values of `a`, exact in float64 or complex128, an
-    `mpmath.mpf` of fifty digits."""
+    """Largest singular value of `a` as float64 or complex128, an `mpmath.mpf` of fifty digits."""
     a = np.asarray(a)
     wide, svd = (complex, mpmath.svd_c) if np.iscomplexobj(a) else (np.float64, mpmath.svd_r)
     a = a.astype(wide)
