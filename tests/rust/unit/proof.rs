@@ -192,6 +192,6 @@ fn bound_of_a_matrix_held_twice_counts_its_norm_once() {
     // The real form of a complex matrix with one value: twice one, and twice its square sum.
     let (facts, probes) = (diagonal([1.0, 1.0]), [probe([1.0, 1.0], [1.0, 0.0], &[])]);
     let (real, complex) = (facts.beside(&probes, 1), facts.beside(&probes, 2));
-    assert!(complex >= 1.0 && complex <= 1.0 + 1e-7, "{complex}");
+    assert!((1.0..=1.0 + 1e-7).contains(&complex), "{complex}");
     assert!(real >= complex);
 }
