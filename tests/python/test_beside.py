@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import hadamard
 
+import rsspecnorm
+from processes import output_of
 from rsspecnorm import ConvergenceWarning, spectral_bounds
 
 FEW = np.r_[10, 9, 7, 6, 5, np.ones(30)]
@@ -92,3 +94,25 @@ def test_few_large_values_beside_an_adversarial_start_are_held():
         for maxiter in (1, 2, 5, 17, 300):
             bounds = quiet_bounds(a, width=1e-6, v0=v0.astype(float), maxiter=maxiter)
             assert bounds.lower <= 1280 <= bounds.upper
+
+
+PRINT_ENDS = """
+import numpy as np
+from rsspecnorm import spectral_bounds
+
+rng = np.random.default_rng(0)
+for dtype in ("f4", "f8", "c16"):
+    low = (rng.standard_normal((700, 6)) @ rng.standard_normal((6, 600))).astype(dtype)
+    a = low + 0.01 * rng.standard_normal((700, 600)).astype(dtype)
+    for n in (1, 2, 3):
+        bounds = spectral_bounds(a, kind="rigorous", width=1e-6, num_threads=n)
+        assert bounds.upper <= bounds.lower * (1 + 1e-8)
+        print(float(bounds.lower).hex(), float(bounds.upper).hex(), bounds.n_passes)
+"""
+
+
+def test_bounds_of_few_large_values_are_same_for_any_tier_and_threads():
+    levels = rsspecnorm.build_info()["levels_available"]
+    lines = {tuple(output_of(PRINT_ENDS, RSSPECNORM_LEVEL=x).splitlines()) for x in levels}
+    assert len(lines) == 1
+    assert len(set(lines.pop())) == 3
