@@ -10,8 +10,9 @@ use ndarray::ArrayView2;
 
 use crate::error::Error;
 use crate::matrix::{Batch, Matrix, Store};
+use crate::operator::DIVIDED_LEN;
 use crate::route::Units;
-use crate::schedule;
+use crate::schedule::{self, Work};
 use crate::simd::Level;
 use crate::solution::{Sink, solve_unit};
 use crate::validate;
@@ -121,7 +122,7 @@ fn run(
         Ok(())
     };
     schedule::run(
-        (&sizes, request.maxiter),
+        Work { sizes: &sizes, passes: request.maxiter, whole: whole(batch, request.goal) },
         control.num_threads,
         control.interrupted,
         &|i, runner| {
@@ -209,6 +210,16 @@ pub fn norms<'m, 'a: 'm>(
     missed.sort_by_key(|missed| missed.0);
     let sigma = sigma.into_iter().map(|bits| f64::from_bits(bits.into_inner())).collect();
     Ok(Norms { sigma, missed })
+}
+
+/// The size below which one matrix is the work of one thread.
+fn whole(batch: &Batch<'_, '_>, goal: Goal) -> usize {
+    match goal {
+        // The products of a proof are divided whatever the size.
+        Goal::Rigorous { .. } => 0,
+        _ if batch.is_empty() => 0,
+        _ => DIVIDED_LEN / batch.get(0).parts(),
+    }
 }
 
 /// The largest singular value of a matrix, to the default relative error.

@@ -11,7 +11,7 @@ use crate::normalize::Steppable;
 use crate::operator::Runner;
 use crate::operator::step::block_rows;
 use crate::scalar::with_typed;
-use crate::schedule;
+use crate::schedule::{self, Work};
 use crate::simd::Level;
 use crate::validate;
 
@@ -98,7 +98,8 @@ pub fn gradient(gradients: Vec<AnyGradient<'_>>, control: Control<'_>) -> Result
         });
     }
     let gradients: Vec<Mutex<AnyGradient<'_>>> = gradients.into_iter().map(Mutex::new).collect();
-    schedule::run((&sizes, 2), control.num_threads, control.interrupted, &|i, runner| {
+    let work = Work { sizes: &sizes, passes: 2, whole: 0 };
+    schedule::run(work, control.num_threads, control.interrupted, &|i, runner| {
         let mut gradient = gradients[i].lock().unwrap_or_else(PoisonError::into_inner);
         with_typed!(AnyGradient, &mut *gradient, gradient => gradient.run(level, runner))
     })

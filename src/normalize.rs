@@ -22,7 +22,7 @@ use crate::matrix::{MatMut, MatRef};
 use crate::operator::Runner;
 use crate::operator::step::{DenseStep, Scratch, StepOperator};
 use crate::scalar::{power_of_two, with_typed};
-use crate::schedule;
+use crate::schedule::{self, Work};
 use crate::simd::{Level, Load};
 use crate::validate;
 
@@ -162,7 +162,8 @@ pub fn normalize(
     let jobs: Vec<Mutex<Job<'_>>> = jobs.into_iter().map(Mutex::new).collect();
     // A start without vectors and the division add a few.
     let passes = steps.n_power_iterations.saturating_add(20);
-    schedule::run((&sizes, passes), control.num_threads, control.interrupted, &|i, runner| {
+    let work = Work { sizes: &sizes, passes, whole: 0 };
+    schedule::run(work, control.num_threads, control.interrupted, &|i, runner| {
         let mut job = jobs[i].lock().unwrap_or_else(PoisonError::into_inner);
         let first = job.first;
         with_typed!(AnyTask, &mut job.task, task => task.run(first, (steps, stream), (level, runner)))

@@ -227,6 +227,9 @@ struct Partition {
 /// Elements below which a matrix stays in one block: about what a second-level cache holds.
 const BLOCK_LEN: usize = 1 << 18;
 
+/// Elements from which a pass has more than one block.
+pub(crate) const DIVIDED_LEN: usize = 2 * BLOCK_LEN;
+
 /// Blocks of a matrix of moderate size: enough to balance threads, few enough that adding up the
 /// partial vectors costs little beside the pass.
 const BLOCKS: usize = 32;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::algorithms::certificate;
 use crate::algorithms::direct::{self, Eight, Raw, Wanted};
 use crate::algorithms::krylov;
-use crate::algorithms::lanczos::{self, Found, Outcome, Settings};
+use crate::algorithms::lanczos::{self, Found, Others, Outcome, Settings};
 use crate::algorithms::stopping::Target;
 use crate::api::{Goal, Request};
 use crate::complex;
@@ -173,11 +173,17 @@ fn iterate<R: Runner>(
         seed: request.seed,
         v0,
         vectors: request.vectors,
+        others: Others::default(),
     };
     let outcome = match request.goal {
         Goal::Rigorous { width, rtol } => {
             let rtol = rtol.unwrap_or_else(|| default_rtol(matrix));
-            prove(matrix, settings, certificate::Goal { width, rtol }, runner)?
+            prove(
+                matrix,
+                settings,
+                certificate::Goal { width, rtol, copies: matrix.parts() },
+                runner,
+            )?
         }
         _ if matrix.complex => complex::iterate(matrix, settings, runner)?,
         _ => {

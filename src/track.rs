@@ -11,7 +11,7 @@ use crate::matrix::MatRef;
 use crate::normalize::Steppable;
 use crate::operator::step::{DenseStep, Scratch};
 use crate::scalar::with_typed;
-use crate::schedule;
+use crate::schedule::{self, Work};
 use crate::simd::Level;
 use crate::validate;
 
@@ -82,7 +82,8 @@ pub fn track(tracks: Vec<AnyTrack<'_>>, seed: u64, control: Control<'_>) -> Resu
         });
     }
     let tracks: Vec<Mutex<AnyTrack<'_>>> = tracks.into_iter().map(Mutex::new).collect();
-    schedule::run((&sizes, 1), control.num_threads, control.interrupted, &|i, runner| {
+    let work = Work { sizes: &sizes, passes: 1, whole: 0 };
+    schedule::run(work, control.num_threads, control.interrupted, &|i, runner| {
         let mut track = tracks[i].lock().unwrap_or_else(PoisonError::into_inner);
         with_typed!(AnyTrack, &mut *track, track => {
             let shape = (track.a.nrows(), track.a.ncols());

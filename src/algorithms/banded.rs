@@ -16,6 +16,9 @@ const SETTLED: f64 = 1e-13;
 /// Steps after which an iteration that converges cubically has long arrived.
 const MAX_STEPS: usize = 12;
 
+/// Steps of an inverse iteration from a value that bisection found.
+const INVERSE_STEPS: usize = 2;
+
 /// Halvings of a bracket that leave nothing anyone could see.
 const BISECTIONS: usize = 40;
 
@@ -103,6 +106,47 @@ impl<const B: usize> Banded<B> {
     /// The second largest eigenvalue.
     pub(super) fn second(&self, top: f64) -> f64 {
         self.bisect(2, 0.0, top)
+    }
+
+    /// Unit vectors of the largest eigenvalues beside the top, as many as it takes until all of them
+    /// together exceed `enough`, at most `most`; none where that many do not.
+    pub(super) fn others(&self, top: f64, enough: f64, most: usize) -> Vec<Vec<f64>> {
+        let trace: f64 = self.rows[..self.order].iter().map(|row| row[0]).sum();
+        if trace <= enough {
+            return Vec::new();
+        }
+        let (mut sum, mut values) = (top, Vec::new());
+        for rank in (2..=self.order).take(most) {
+            if sum > enough {
+                break;
+            }
+            let value = self.bisect(rank, 0.0, values.last().copied().unwrap_or(top));
+            sum += value;
+            values.push(value);
+        }
+        if sum > enough { self.vectors(&values) } else { Vec::new() }
+    }
+
+    /// Inverse iteration for each value. Equal values may give equal vectors.
+    fn vectors(&self, values: &[f64]) -> Vec<Vec<f64>> {
+        let mut vectors: Vec<Vec<f64>> = Vec::new();
+        for (k, &value) in values.iter().enumerate() {
+            let factors = self.factors(value);
+            // No start is orthogonal to all that came before.
+            let entry = |i: usize| 1.0 + ((i * (k + 1)) % 7) as f64;
+            let mut x: Vec<f64> = (0..self.order).map(entry).collect();
+            for _ in 0..INVERSE_STEPS {
+                factors.solve(&mut x);
+                normalize(&mut x);
+                for y in &vectors {
+                    let product: f64 = x.iter().zip(y).map(|(x, y)| x * y).sum();
+                    x.iter_mut().zip(y).for_each(|(x, y)| *x -= product * y);
+                }
+                normalize(&mut x);
+            }
+            vectors.push(x);
+        }
+        vectors
     }
 
     /// How many eigenvalues lie above `x`.

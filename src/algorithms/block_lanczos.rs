@@ -25,7 +25,7 @@ use crate::simd::Aligned;
 use super::banded::{Banded, Pair};
 use super::block_basis::{BlockBasis, orthonormal};
 use super::block_stopping::{Criteria, NOISE_SAFETY, Progress};
-use super::lanczos::{Entries, Found, Outcome, Settings, Vectors};
+use super::lanczos::{Entries, Found, Others, Outcome, Settings, Vectors};
 use super::start;
 use super::witness::Witness;
 
@@ -222,7 +222,19 @@ impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
             upper: upper * (1.0 + margin),
             converged: believed,
             vectors: self.settings.vectors.then(|| Vectors::from_pass(level, right, &t, &mut z)),
+            others: self.others(),
         }))
+    }
+
+    fn others(&self) -> Vec<Vec<f64>> {
+        let Others { most, rest, copies } = self.settings.others;
+        if most == 0 {
+            return Vec::new();
+        }
+        let theta = self.top.theta;
+        let enough = self.criteria.ceiling - copies as f64 * rest * theta;
+        let coefficients = self.matrix.others(theta, enough, copies * most);
+        coefficients.iter().map(|y| self.basis.combine(self.settings.level, y)).collect()
     }
 
     /// How far the image of the Ritz vector is from where the band matrix has it.

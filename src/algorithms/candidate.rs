@@ -50,7 +50,7 @@ pub(super) fn run<O: Gram>(op: &mut O, settings: Settings<'_>) -> Result<Outcome
     if outcome.found.is_none() {
         return Ok(outcome);
     }
-    let rows = op.narrowed();
+    let rows = op.narrowed()?;
     let wanted = Target::Candidate((0.4 * rtol).max(RTOL_OF_COPY));
     let maxiter = settings.maxiter - 2;
     let of_copy = Settings { target: wanted, maxiter, vectors: true, ..settings };

@@ -1,8 +1,8 @@
 //! An interval that holds sigma whatever was rounded and whatever the random start was.
 //!
 //! The lower end is the norm of one product, less what its rounding may have added. The upper end
-//! is the least of four: the Frobenius norm, and what it leaves beside the leading vector (one step
-//! of the Frobenius-Lanczos bound); the largest ratio `(|B|'|B| x)_i / x_i` over a
+//! is the least of four: the Frobenius norm, and what it leaves beside the leading vector, or beside
+//! a few more (the Frobenius-Lanczos bound); the largest ratio `(|B|'|B| x)_i / x_i` over a
 //! positive `x` (Collatz and Wielandt; `x = 1` is at least as good as the product of the 1-norm and
 //! the infinity-norm); and `sqrt(c^2 + psi)` where the Cholesky factorisation of `c^2 I - B'B` runs
 //! to its end in floating point, `psi` being the sum of all errors on the way (Rump, BIT 46
@@ -16,13 +16,15 @@
 
 use crate::error::Error;
 use crate::kernels::reduce::dot;
+use crate::kernels::vector::axpy;
 use crate::operator::gram::Gram;
 use crate::operator::symmetric::Factored;
 use crate::scalar::ldexp;
+use crate::simd::Level;
 
 use super::candidate;
-use super::lanczos::{self, Found, Outcome, Settings};
-use super::proof::Facts;
+use super::lanczos::{self, Found, Others, Outcome, Settings};
+use super::proof::{Facts, Probe};
 use super::stopping::Target;
 
 /// Lanczos is asked for sigma to this part of the width: its error must not use up the interval.
@@ -37,11 +39,24 @@ const ATTEMPTS: usize = 12;
 /// What a failed attempt widens the interval by, unless it is the first and sigma has grown.
 const WIDENING: f64 = 16.0;
 
+/// Vectors beside the leading one that are looked at: each costs a pass, which takes as long as a
+/// factorisation takes for this many columns.
+const MOST_OTHERS: usize = 16;
+const COLUMNS_OF_OTHER: usize = 24;
+
+/// What they should leave of the Frobenius norm's square, relative to sigma squared.
+const REST: f64 = 0.7;
+
+/// A unit vector with less than this beside the others is one of them.
+const LEAST_BESIDE: f64 = 0.1;
+
 /// What is to be proved, and to which accuracy sigma itself is wanted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Goal {
     pub(crate) width: f64,
     pub(crate) rtol: f64,
+    /// How often the operator holds the matrix: twice as the real form of a complex one.
+    pub(crate) copies: usize,
 }
 
 /// Finds the top singular value of `op` and proves an interval around it.
@@ -58,7 +73,8 @@ pub(crate) fn run<O: Gram>(
         true => Target::Rtol(goal.rtol),
         false => Target::Candidate(enough),
     };
-    let first = Settings { target, vectors: true, ..settings };
+    let others = others(op.shape().1, goal.copies);
+    let first = Settings { target, vectors: true, others, ..settings };
     let outcome = candidate::run(op, first)?;
     let Some(found) = outcome.found else { return Ok(outcome) };
     let facts = Facts::new(op.shape(), &outcome.entries);
@@ -77,6 +93,8 @@ pub(crate) fn run<O: Gram>(
         quantum,
         exponent,
         n_passes,
+        vectors: Vec::new(),
+        probes: Vec::new(),
     };
     search.run()?;
     let n_passes = search.n_passes;
@@ -95,16 +113,26 @@ struct Search<'a, 's, O> {
     quantum: f64,
     exponent: i32,
     n_passes: usize,
+    /// The vectors of the probes, times the imaginary unit too where they are complex.
+    vectors: Vec<Vec<f64>>,
+    probes: Vec<Probe>,
+}
+
+/// As many vectors beside the first as take less time than a factorisation.
+fn others(ncols: usize, copies: usize) -> Others {
+    let most = (ncols / copies / COLUMNS_OF_OTHER).min(MOST_OTHERS);
+    Others { most, rest: REST, copies }
 }
 
 impl<O: Gram> Search<'_, '_, O> {
     /// Bounds in the order of their price, until the interval is narrow enough.
     fn run(&mut self) -> Result<(), Error> {
-        let right = self.right();
-        self.raise(&right)?;
+        self.raise();
+        self.look_beside()?;
         if self.is_narrow() {
             return Ok(());
         }
+        let right = self.right();
         let square = self.lower_by_magnitudes(&vec![1.0; right.len()])?;
         // The norm of |B| itself may be too large already, as with entries of mixed signs.
         if square <= self.target().powi(2) {
@@ -130,16 +158,47 @@ impl<O: Gram> Search<'_, '_, O> {
         self.found.vectors.as_ref().map_or_else(Vec::new, |vectors| vectors.right.clone())
     }
 
-    /// Raises the lower end, and lowers the upper one, to what one pass with `v` proves.
-    fn raise(&mut self, v: &[f64]) -> Result<(), Error> {
-        let (nrows, ncols) = self.op.shape();
-        let (mut t, mut z) = (vec![0.0; nrows], vec![0.0; ncols]);
-        self.n_passes += 1;
-        self.op.gram_matvec(v, &mut t, &mut z)?;
+    /// Raises the lower end, and lowers the upper one, to what the pass with the leading vector
+    /// proves.
+    fn raise(&mut self) {
+        let Some(found) = &self.found.vectors else { return };
+        self.lower = self.lower.max(self.facts.product(found.squares));
+        let (right, squares) = (found.right.clone(), found.squares);
+        self.vectors.clear();
+        self.probes.clear();
+        self.keep(right, squares);
+    }
+
+    /// Takes in a pass with a vector orthogonal to those before.
+    fn keep(&mut self, v: Vec<f64>, squares: [f64; 3]) {
         let level = self.settings.level;
-        let squares = [v, &t, &z].map(|x| dot(level, x, x));
-        self.lower = self.lower.max(self.facts.product(squares));
-        self.upper = self.upper.min(self.facts.beside(squares));
+        let products = self.vectors.iter().map(|w| dot(level, w, &v)).collect();
+        self.probes.push(Probe { squares, products });
+        if self.goal.copies == 2 {
+            self.vectors.push(turned(&v));
+        }
+        self.vectors.push(v);
+        self.upper = self.upper.min(self.facts.beside(&self.probes, self.goal.copies));
+    }
+
+    /// Lowers the upper end by passes with the vectors that leave less beside them.
+    fn look_beside(&mut self) -> Result<(), Error> {
+        let (nrows, ncols) = self.op.shape();
+        let level = self.settings.level;
+        for mut v in std::mem::take(&mut self.found.others) {
+            if self.is_narrow() {
+                break;
+            }
+            // Of a complex vector, another copy may come as well.
+            if !orthonormalize(level, &self.vectors, &mut v) {
+                continue;
+            }
+            let (mut t, mut z) = (vec![0.0; nrows], vec![0.0; ncols]);
+            self.n_passes += 1;
+            self.op.gram_matvec(&v, &mut t, &mut z)?;
+            let squares = [&v, &t, &z].map(|x| dot(level, x, x));
+            self.keep(v, squares);
+        }
         Ok(())
     }
 
@@ -208,7 +267,8 @@ impl<O: Gram> Search<'_, '_, O> {
         debug_assert_eq!(outcome.entries.exponent, self.exponent, "the units of all runs");
         if let Some(found) = outcome.found.filter(|found| found.sigma > self.found.sigma) {
             self.found = found;
-            self.raise(&self.right())?;
+            self.raise();
+            self.look_beside()?;
         }
         Ok(self.found.sigma.max(self.lower) > before * (1.0 + 4.0 * f64::EPSILON))
     }
@@ -227,4 +287,26 @@ impl<O: Gram> Search<'_, '_, O> {
             ..self.found
         }
     }
+}
+
+/// Makes a unit vector of what `v` has beside all others; whether that is much.
+fn orthonormalize(level: Level, others: &[Vec<f64>], v: &mut [f64]) -> bool {
+    for _ in 0..2 {
+        for w in others {
+            let product = dot(level, w, v);
+            axpy(level, -product, w, v);
+        }
+        let norm = dot(level, v, v).sqrt();
+        if norm.is_nan() || norm < LEAST_BESIDE {
+            return false;
+        }
+        v.iter_mut().for_each(|x| *x /= norm);
+    }
+    true
+}
+
+/// A complex vector, all real parts before all imaginary ones, times the imaginary unit.
+fn turned(v: &[f64]) -> Vec<f64> {
+    let (re, im) = v.split_at(v.len() / 2);
+    im.iter().map(|x| -x).chain(re.iter().copied()).collect()
 }

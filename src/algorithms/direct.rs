@@ -265,6 +265,7 @@ fn found(shape: Shape, top: f64, reduced: Option<&Tridiagonal>, vectors: Option<
         upper: sigma * (1.0 + margin),
         converged: true,
         vectors,
+        others: Vec::new(),
     }
 }
 

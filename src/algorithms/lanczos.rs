@@ -50,6 +50,18 @@ pub(crate) struct Settings<'a> {
     pub(crate) seed: u64,
     pub(crate) v0: Option<&'a [f64]>,
     pub(crate) vectors: bool,
+    pub(crate) others: Others,
+}
+
+/// Which singular vectors beside the first are handed back: as many as it takes to leave little of
+/// the Frobenius norm, or none where that asks for too many.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Others {
+    pub(crate) most: usize,
+    /// What may be left of its square, relative to the square of the first value.
+    pub(crate) rest: f64,
+    /// How often the operator has every value: what counts is one of each.
+    pub(crate) copies: usize,
 }
 
 /// What the first pass learnt of the entries, in the units of `2^exponent`.
@@ -69,6 +81,8 @@ pub(crate) struct Found {
     pub(crate) upper: f64,
     pub(crate) converged: bool,
     pub(crate) vectors: Option<Vectors>,
+    /// More right vectors, of smaller values, found in passing: see [`Others`].
+    pub(crate) others: Vec<Vec<f64>>,
 }
 
 /// Unit vectors with `B right ~ sigma left`, and the relative residual of the triplet.
@@ -77,17 +91,20 @@ pub(crate) struct Vectors {
     pub(crate) left: Vec<f64>,
     pub(crate) right: Vec<f64>,
     pub(crate) residual: f64,
+    /// The sums of squares of `right` and of its pass, `t` and `z`.
+    pub(crate) squares: [f64; 3],
 }
 
 impl Vectors {
     /// From the unit vector `right` and its pass `t = B right`, `z = B' t`, which it uses up.
     pub(crate) fn from_pass(level: Level, right: Vec<f64>, t: &[f64], z: &mut [f64]) -> Self {
-        let sigma = dot(level, t, t).sqrt();
+        let squares = [dot(level, &right, &right), dot(level, t, t), dot(level, z, z)];
+        let sigma = squares[1].sqrt();
         let left = t.iter().map(|x| x / sigma).collect();
         z.iter_mut().for_each(|x| *x /= sigma);
         axpy(level, -sigma, &right, z);
         let residual = dot(level, z, z).sqrt() / sigma;
-        Self { left, right, residual }
+        Self { left, right, residual, squares }
     }
 }
 
@@ -271,7 +288,19 @@ impl<'a, 's, O: LinearOperator> Process<'a, 's, O> {
             upper: upper * (1.0 + margin),
             converged: state.converged,
             vectors,
+            others: self.others(state, ceiling),
         })
+    }
+
+    fn others(&self, state: &State, ceiling: f64) -> Vec<Vec<f64>> {
+        let Others { most, rest, copies } = self.settings.others;
+        if most == 0 || self.parts == 2 {
+            return Vec::new();
+        }
+        // One vector meets one copy of each value.
+        let enough = ceiling / copies as f64 - rest * state.theta;
+        let coefficients = self.matrix.as_banded().others(state.theta, enough, most);
+        coefficients.iter().map(|y| self.combine(y)).collect()
     }
 
     /// One more pass, for the left vector and the residual.

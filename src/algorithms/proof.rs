@@ -25,6 +25,35 @@ pub(super) struct Facts {
     dust: f64,
 }
 
+/// What a pass with one vector `v` has computed.
+#[derive(Debug, Clone)]
+pub(super) struct Probe {
+    /// Sums of squares of `v`, `t = fl(B v)` and `z = fl(B' t)`.
+    pub(super) squares: [f64; 3],
+    /// Inner products of `v` with the vectors of the probes before, with both parts of complex ones.
+    pub(super) products: Vec<f64>,
+}
+
+/// Of a unit vector `q`, bounds of `q' M q` for `M = B'B`, and of the square of what `M q` has
+/// beside `q`.
+#[derive(Debug, Clone, Copy)]
+struct Image {
+    least: f64,
+    largest: f64,
+    coupling: f64,
+}
+
+impl Image {
+    /// The larger eigenvalue of the order two: `rest` bounds `M` on all that is orthogonal to `q`
+    /// and to the vectors before.
+    fn beside(&self, rest: f64) -> f64 {
+        let (theta, rest) = (self.largest.max(rest), self.largest.min(rest));
+        let gap = mul_up(0.5, sub_up(theta, rest));
+        let root = sqrt_up(add_up(mul_up(gap, gap), self.coupling));
+        add_up(mul_up(0.5, add_up(theta, rest)), root)
+    }
+}
+
 impl Facts {
     pub(super) fn new((nrows, ncols): (usize, usize), entries: &Entries) -> Self {
         let Entries { max_abs, sum_of_squares, .. } = *entries;
@@ -73,34 +102,63 @@ impl Facts {
         [by_t, by_z].into_iter().filter(|x| x.is_finite()).fold(0.0, f64::max)
     }
 
-    /// (P6) The upper bound that the same vectors prove: what the Frobenius norm leaves beside `v`
-    /// bounds every other direction.
-    pub(super) fn beside(&self, squares: [f64; 3]) -> f64 {
-        let [v, t, z] = squares;
-        if !squares.iter().all(|x| x.is_finite()) || v <= 0.0 {
-            return f64::INFINITY;
-        }
+    /// (P6) The upper bound that passes with some vectors prove, the leading one first: what the
+    /// Frobenius norm leaves beside all of them bounds every other direction. Where the operator
+    /// holds a matrix `copies` times, as the real form of a complex one does, so does its norm.
+    pub(super) fn beside(&self, probes: &[Probe], copies: usize) -> f64 {
+        let images: Option<Vec<Image>> = self.overlaps(probes).and_then(|overlaps| {
+            probes.iter().zip(overlaps).map(|(p, o)| self.image(p, o)).collect()
+        });
+        let Some(images) = images else { return f64::INFINITY };
+        let whole = div_up(self.largest_square, copies as f64);
+        let rest = images.iter().fold(whole, |rest, image| sub_up(rest, image.least).max(0.0));
+        sqrt_up(images.iter().rev().fold(rest, |rest, image| image.beside(rest)))
+    }
+
+    /// What a pass shows of the unit vector along the part of `v` that is orthogonal to the vectors
+    /// before; at most `overlap` of `v` lies along them.
+    fn image(&self, probe: &Probe, overlap: f64) -> Option<Image> {
+        let [v, t, z] = probe.squares;
         let (of_rows, of_columns) = (gamma(self.nrows), gamma(self.ncols));
         let norm = self.frobenius();
         let dust = sqrt_up(self.dust) * 0.5_f64.powi(40);
         let (least_v, v) = root_of_sum(v, of_columns);
         let (least_t, t) = root_of_sum(t, of_rows);
         let (_, z) = root_of_sum(z, of_columns);
-        // What rounding keeps from `t = B v` and from `z = B' t`.
-        let lost = add_up(mul_up(mul_up(of_columns, norm), v), dust);
+        let square = sub_down(mul_down(least_v, least_v), mul_up(overlap, overlap));
+        let least_v = sqrt_down(square);
+        // What rounding, and the vectors before, keep from `t = B v` and from `z = B' t`.
+        let lost = mul_up(norm, add_up(mul_up(of_columns, v), overlap));
+        let lost = add_up(lost, dust);
         let lost_after = add_up(mul_up(mul_up(of_rows, norm), t), dust);
         let least = div_down(sub_down(least_t, lost), v).max(0.0);
         let largest = div_up(add_up(t, lost), least_v);
-        let image = add_up(add_up(z, lost_after), mul_up(norm, lost));
-        let image = div_up(image, least_v);
-        let least_theta = mul_down(least, least).max(0.0);
-        let theta = mul_up(largest, largest);
-        let tail = sub_up(self.largest_square, least_theta).max(0.0);
-        let least_square = mul_down(least_theta, least_theta).max(0.0);
+        let image = div_up(add_up(add_up(z, lost_after), mul_up(norm, lost)), least_v);
+        let least = mul_down(least, least).max(0.0);
+        let least_square = mul_down(least, least).max(0.0);
         let coupling = sub_up(mul_up(image, image), least_square).max(0.0);
-        let gap = mul_up(0.5, sub_up(theta.max(tail), theta.min(tail)));
-        let root = sqrt_up(add_up(mul_up(gap, gap), coupling));
-        sqrt_up(add_up(mul_up(0.5, add_up(theta, tail)), root))
+        let largest = mul_up(largest, largest);
+        (largest.is_finite() && coupling.is_finite()).then_some(Image { least, largest, coupling })
+    }
+
+    /// Bounds of what lies of each vector along those before; `None` where the vectors are not
+    /// nearly orthonormal.
+    fn overlaps(&self, probes: &[Probe]) -> Option<Vec<f64>> {
+        let error = gamma(self.ncols + 1);
+        let mut total = 0.0;
+        let mut overlaps = Vec::with_capacity(probes.len());
+        for Probe { squares, products } in probes {
+            let (least, largest) = root_of_sum(squares[0], error);
+            if !(least >= 0.75 && largest <= 1.25) {
+                return None;
+            }
+            // Each product is off by `error` times both lengths at most.
+            let bound = |p: &f64| add_up(p.abs(), mul_up(error, 2.0));
+            let sum = products.iter().map(bound).fold(0.0, |sum, p| add_up(sum, mul_up(p, p)));
+            total = add_up(total, sum);
+            overlaps.push(2.0 * sqrt_up(sum));
+        }
+        (total <= 1.0 / 32.0).then_some(overlaps)
     }
 
     /// (P3) Collatz and Wielandt's bound from the largest computed ratio, whose denominators are

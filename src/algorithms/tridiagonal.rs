@@ -5,6 +5,8 @@
 //! positive exactly when `x` lies above every eigenvalue. Their derivatives follow by recurrences
 //! whose terms never cancel, so each question costs O(k).
 
+use super::banded::Banded;
+
 /// Steps after which a root finder that converges cubically has long arrived.
 const MAX_STEPS: usize = 100;
 
@@ -130,6 +132,13 @@ impl Tridiagonal {
             return f64::INFINITY;
         }
         y.iter().map(|y| y * y).sum::<f64>().sqrt()
+    }
+
+    /// The same matrix, as one whose band is as wide as a block of one vector.
+    pub(super) fn as_banded(&self) -> Banded<1> {
+        let mut banded = Banded::default();
+        self.alpha.iter().zip(&self.beta).for_each(|(&a, &b)| banded.push(&[[a]], &[[b]]));
+        banded
     }
 
     /// Gershgorin's upper end of the spectrum.

@@ -5,11 +5,10 @@ use ndarray::{ArrayView2, Axis, Slice};
 
 use crate::error::Error;
 use crate::kernels::magnitude::{abs_axpy, abs_dot, widen};
-use crate::kernels::product::subtract_product;
 use crate::matrix::{MatRef, Matrix, Storage};
 use crate::scalar::{Element, with_typed};
 
-use super::symmetric::{Factored, Placed, Symmetric, TILE};
+use super::symmetric::{Factored, Placed, Symmetric, TILE, subtract_rows};
 use super::{Block, BlockOperator, Dense, LinearOperator, Partition, Runner};
 
 /// Rows of the operator that are widened at a time: the depth at which the library packs.
@@ -18,7 +17,10 @@ const DEPTH: usize = 256;
 /// An operator whose entries may be multiplied with each other, and copied.
 pub(crate) trait Gram: BlockOperator {
     /// The stored entries, scaled, in single precision: what [`beside`](Self::beside) takes.
-    fn narrowed(&self) -> Vec<f32>;
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] when the caller asked to stop.
+    fn narrowed(&self) -> Result<Vec<f32>, Error>;
 
     /// An operator of the same shape over other entries, worked on by the same hands.
     fn beside<'s>(&'s self, rows: &'s [f32]) -> impl BlockOperator + 's;
@@ -38,14 +40,19 @@ pub(crate) trait Gram: BlockOperator {
 }
 
 impl<R: Runner> Gram for Dense<'_, R> {
-    fn narrowed(&self) -> Vec<f32> {
+    fn narrowed(&self) -> Result<Vec<f32>, Error> {
         let factor = self.factor;
         with_typed!(Storage, self.matrix.storage, a => {
-            let mut out = Vec::with_capacity(a.nrows() * a.ncols());
-            for i in 0..a.nrows() {
-                out.extend(a.row(i).iter().map(|x| (x.to_f64() * factor) as f32));
-            }
-            out
+            let mut out = vec![0.0; a.nrows() * a.ncols()];
+            let step = a.nrows().div_ceil(self.partition.nblocks()) * a.ncols();
+            let mut pieces: Vec<_> = out.chunks_mut(step).enumerate().collect();
+            self.runner.run(&mut pieces, &|(k, piece)| {
+                let rows = (*k * step / a.ncols()..).map(|i| a.row(i));
+                for (out, row) in piece.chunks_exact_mut(a.ncols()).zip(rows) {
+                    row.iter().zip(out).for_each(|(x, y)| *y = (x.to_f64() * factor) as f32);
+                }
+            })?;
+            Ok(out)
         })
     }
 
@@ -65,7 +72,7 @@ impl<R: Runner> Gram for Dense<'_, R> {
             let panel = self.widened(start, &mut entries[..depth * ncols])?;
             self.runner.run(&mut s.tiles(), &|placed| {
                 let Placed { row, column, tile } = placed;
-                subtract_product(tile, tile_rows(panel, *row), tile_rows(panel, *column));
+                subtract_rows(tile, (*row, *column), |tile| tile_rows(panel, tile));
             })?;
         }
         s.shift_diagonal(shift);

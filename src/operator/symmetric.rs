@@ -3,11 +3,11 @@
 //! Tiles are cut by the order alone and each is worked on by one piece of work at a time, so who
 //! runs the pieces cannot change a bit, and a run can stop between any two of them.
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 
 use crate::error::Error;
 use crate::kernels::cholesky;
-use crate::kernels::product::subtract_product;
+use crate::kernels::product::{subtract_product, subtract_square};
 use crate::kernels::vector::axpy;
 use crate::simd::Level;
 
@@ -87,8 +87,8 @@ impl Symmetric {
             let mut trailing: Vec<_> = columns.flat_map(|(j, tiles)| placed(j, tiles)).collect();
             let panel = &*panel;
             runner.run(&mut trailing, &|placed| {
-                let (a, b) = (&panel[placed.row], &panel[placed.column]);
-                subtract_product(placed.tile, a.view(), b.view());
+                let place = (placed.row, placed.column);
+                subtract_rows(placed.tile, place, |tile| panel[tile].view());
             })?;
         }
         Ok(Factored::Completed)
@@ -121,6 +121,19 @@ impl Symmetric {
         let ncols = tile.ncols();
         let entries = tile.as_slice().expect("a tile is packed");
         &entries[i % TILE * ncols..][..ncols]
+    }
+}
+
+/// Subtracts the products of the rows of two tile rows; on the diagonal, those of its lower triangle.
+pub(super) fn subtract_rows<'r>(
+    tile: &mut Array2<f64>,
+    (row, column): (usize, usize),
+    rows: impl Fn(usize) -> ArrayView2<'r, f64>,
+) {
+    if row == column {
+        subtract_square(tile, rows(row));
+    } else {
+        subtract_product(tile, rows(row), rows(column));
     }
 }
 

@@ -18,7 +18,7 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(50);
 /// would cost more than it takes.
 const INLINE_WORK: usize = 1 << 14;
 
-/// The same where one thread is asked for: the caller is as good as any.
+/// The same where one thread is asked for, or of use: the caller is as good as any.
 const INLINE_ALONE: usize = 1 << 22;
 
 /// Reads of an element, all in all, that are over before anybody could ask for a stop, which the
@@ -48,21 +48,32 @@ impl Runner for BlockRunner<'_> {
     }
 }
 
-/// Runs `job(i, runner)` for every `i`, where `sizes[i]` is the job's size in matrix elements, which
-/// it reads at most `passes` times.
+/// What a call has to do.
+#[derive(Clone, Copy)]
+pub(crate) struct Work<'a> {
+    /// The size of each job in matrix elements.
+    pub(crate) sizes: &'a [usize],
+    /// How often a job reads them at most.
+    pub(crate) passes: usize,
+    /// The size below which a job is never divided: another thread has nothing to do for it.
+    pub(crate) whole: usize,
+}
+
+/// Runs `job(i, runner)` for every `i`.
 ///
 /// # Errors
 /// The error of the lowest matrix or, where it names none, job among those that failed; [`Error::Interrupted`] when
 /// `interrupted` said so.
 pub(crate) fn run(
-    (sizes, passes): (&[usize], usize),
+    Work { sizes, passes, whole }: Work<'_>,
     threads: Option<usize>,
     interrupted: Option<&mut dyn FnMut() -> bool>,
     job: &(dyn Fn(usize, BlockRunner<'_>) -> Result<(), Error> + Sync),
 ) -> Result<(), Error> {
     let stopped = AtomicBool::new(false);
     let work = sizes.iter().sum::<usize>();
-    let few = if threads == Some(1) { INLINE_ALONE } else { INLINE_WORK };
+    let is_alone = threads == Some(1) || (sizes.len() == 1 && work < whole);
+    let few = if is_alone { INLINE_ALONE } else { INLINE_WORK };
     if work <= few && work.saturating_mul(passes) <= PROMPT {
         let runner = BlockRunner { stopped: &stopped, divide: false };
         let queue = Queue::new(sizes, 1);

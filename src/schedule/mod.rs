@@ -10,7 +10,7 @@ mod pool;
 mod share;
 mod threads;
 
-pub(crate) use batch::run;
+pub(crate) use batch::{Work, run};
 pub(crate) use cache::last_level_cache;
 pub use threads::num_threads;
 pub(crate) use threads::set_num_threads;

@@ -7,13 +7,15 @@ DIGITS = 50
 
 
 def precise_norm(a):
-    """Largest singular value of the float64 values of `a`, an `mpmath.mpf` of fifty digits."""
-    a = np.asarray(a).astype(np.float64)
+    """Largest singular value of `a` as float64 or complex128, an `mpmath.mpf` of fifty digits."""
+    a = np.asarray(a)
+    wide, svd = (complex, mpmath.svd_c) if np.iscomplexobj(a) else (np.float64, mpmath.svd_r)
+    a = a.astype(wide)
     if not a.any():
         return mpmath.mpf(0)
     a = a if a.shape[0] >= a.shape[1] else a.T
     with mpmath.workdps(DIGITS + 10):
-        return max(mpmath.svd_r(mpmath.matrix(a.tolist()), compute_uv=False))
+        return max(svd(mpmath.matrix(a.tolist()), compute_uv=False))
 
 
 def holds(bounds, sigma):

@@ -109,6 +109,23 @@ def test_lapack_type_is_right_in_value_vectors_and_bounds(kind, dtype, shape):
         assert np.linalg.norm(wide.T @ top.u - top.v) <= 1e-3
 
 
+@pytest.mark.parametrize(
+    ("narrow", "dtype"), [(np.float32, np.complex64), (np.float64, np.complex128)]
+)
+@pytest.mark.parametrize("kind", range(1, 17))
+def test_complex_lapack_type_is_right_in_value_and_bounds(kind, narrow, dtype):
+    shape = (10, 7)
+    phases = np.exp(1j * np.arange(70.0).reshape(shape))
+    a = (lapack_matrix(kind, shape, narrow) * phases).astype(dtype)
+    exact = precise_norm(a)
+    assert spectral_norm(a) == pytest.approx(float(exact), rel=rtol_of(np.dtype(narrow)), abs=0)
+    sharp = spectral_norm(a, rtol=1e-14)
+    allowed = 8 * np.sqrt(max(shape)) * np.spacing(float(exact))
+    assert abs(mpmath.mpf(float(sharp)) - exact) <= allowed
+    for width in (1e-2, 1e-9):
+        assert holds(spectral_bounds(a, kind="rigorous", width=width), exact)
+
+
 @pytest.mark.parametrize("kind", range(1, 17))
 def test_large_lapack_type_agrees_with_its_rigorous_bounds(kind):
     a = lapack_matrix(kind, (200, 140), np.float64, seed=1)

@@ -29,6 +29,19 @@ MATRICES = st.one_of(
     hnp.arrays(np.float32, SHAPES, elements=st.floats(-100, 100, width=32)),
     hnp.arrays(np.float16, SHAPES, elements=NARROW),
 )
+
+
+def pairs(dtype, elements):
+    """Complex matrices whose two parts hold these elements."""
+    parts = SHAPES.flatmap(lambda shape: hnp.arrays(dtype, (2, *shape), elements=elements))
+    return parts.map(lambda parts: parts[0] + dtype(1) * 1j * parts[1])
+
+
+COMPLEX = st.one_of(
+    pairs(np.float64, ANY_FLOAT),
+    pairs(np.float64, st.floats(-1, 1)),
+    pairs(np.float32, st.floats(-100, 100, width=32)),
+)
 SLACK = 1 + 2.0**-52  # the width itself was rounded
 WIDTHS = st.sampled_from([0.5, 1e-2, 1e-6, 1e-10, 1e-13, 1e-16])
 
@@ -48,7 +61,9 @@ def check_interval(a, width, maxiter):
         assert mpmath.mpf(bounds.upper) <= mpmath.mpf(1 + width) * mpmath.mpf(bounds.lower) * SLACK
 
 
-interval_is_tried = given(a=MATRICES, width=WIDTHS, maxiter=st.sampled_from([1, 2, 300]))
+PASSES = st.sampled_from([1, 2, 300])
+interval_is_tried = given(a=MATRICES, width=WIDTHS, maxiter=PASSES)
+complex_interval_is_tried = given(a=COMPLEX, width=WIDTHS, maxiter=PASSES)
 
 
 @settings(deadline=None, max_examples=500)
@@ -65,6 +80,23 @@ def test_rigorous_interval_holds_fifty_digits(a, width, maxiter):
 @settings(deadline=None, max_examples=10_000)
 @interval_is_tried
 def test_rigorous_interval_holds_fifty_digits_ten_thousand_times(a, width, maxiter):
+    check_interval(a, width, maxiter)
+
+
+@settings(deadline=None, max_examples=500)
+@complex_interval_is_tried
+@example(a=np.array([[5e-324j]]), width=1e-2, maxiter=300)
+@example(a=np.full((2, 2), 6e307 * (1 + 1j)), width=1e-2, maxiter=300)
+def test_rigorous_interval_of_complex_matrix_holds_fifty_digits(a, width, maxiter):
+    check_interval(a, width, maxiter)
+
+
+@pytest.mark.long
+@settings(deadline=None, max_examples=10_000)
+@complex_interval_is_tried
+def test_rigorous_interval_of_complex_matrix_holds_fifty_digits_ten_thousand_times(
+    a, width, maxiter
+):
     check_interval(a, width, maxiter)
 
 

@@ -54,7 +54,8 @@ fn every_matrix_is_reported_once() {
 
 /// The size of the pool that a call runs in.
 fn pool_size(control: Control<'_>) -> usize {
-    let a = gaussian(200, 150, 1);
+    // Large enough to be divided: what is not stays on the calling thread.
+    let a = gaussian(1000, 600, 1);
     let size = Mutex::new(0);
     let request = Request { maxiter: 2, ..Request::default() };
     let done = |_, _| *size.lock().unwrap() = rayon::current_num_threads();

@@ -57,3 +57,31 @@ fn the_image_includes_what_leads_out_of_the_matrix() {
     matrix.push(&[[1.0, 2.0], [2.0, 5.0]], &[[3.0, 4.0], [0.0, 6.0]]);
     assert_eq!(matrix.matvec(&[1.0, 10.0]), [21.0, 52.0, 43.0, 60.0]);
 }
+
+#[test]
+fn others_are_the_next_eigenvectors_as_many_as_it_takes() {
+    let (matrix, n) = (path(10), 20);
+    let top = eigenvalue(n, 1);
+    let sum = |k: usize| (1..=k).map(|j| eigenvalue(n, j)).sum::<f64>();
+    for k in 1..8 {
+        let others = matrix.others(top, sum(k) - 0.1, 7);
+        assert_eq!(others.len(), k - 1);
+        for (j, x) in others.iter().enumerate() {
+            let value = eigenvalue(n, j + 2);
+            let image = matrix.matvec(x);
+            let error = image.iter().zip(x).map(|(y, x)| (y - value * x).abs());
+            assert!(error.fold(0.0, f64::max) < 1e-6, "{k} {j}");
+            assert!((x.iter().map(|x| x * x).sum::<f64>() - 1.0).abs() < 1e-12);
+        }
+    }
+}
+
+#[test]
+fn others_that_do_not_suffice_are_none() {
+    let (matrix, n) = (path(10), 20);
+    let (top, trace) = (eigenvalue(n, 1), 3.0 * n as f64);
+    assert!(matrix.others(top, trace + 1.0, 100).is_empty());
+    assert!(matrix.others(top, trace - 0.1, 5).is_empty());
+    assert_eq!(matrix.others(top, trace - 0.1, 100).len(), n - 1);
+    assert!(matrix.others(top, top - 0.1, 5).is_empty());
+}
