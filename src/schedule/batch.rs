@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::operator::Runner;
 
 use super::pool::pool;
-use super::share::share;
+use super::share::{next_turn, share};
 use super::threads::num_threads;
 
 /// How often the caller is asked whether to stop.
@@ -92,6 +92,7 @@ pub(crate) fn run(
             // The latch must open whatever happens, or the caller would wait for ever.
             let _counted = CountOnDrop(&done);
             queue.drain(&|i| job(i, runner), &stopped);
+            next_turn();
         });
         watch(&done, &stopped, interrupted);
     });

@@ -4,9 +4,20 @@
 //! last-level one in common: a thread that keeps to its blocks finds them there, where a block that
 //! wanders is fetched anew. So every thread has a *home*, a run of consecutive blocks; only when that
 //! is done it helps the others, from the end of theirs.
+//!
+//! Between two passes the solver has the work of a moment for one thread. The others linger meanwhile:
+//! waking one that sleeps takes about as long.
 
 use std::ops::Range;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long a thread waits for the next pass before it may sleep.
+const LINGER: Duration = Duration::from_micros(100);
+
+/// Counts the passes begun and the solves ended, all of which end the lingering.
+static TURNS: AtomicUsize = AtomicUsize::new(0);
 
 /// Calls `work` on every block from the threads of the current pool.
 pub(super) fn share<B: Send>(blocks: &mut [B], work: &(dyn Fn(&mut B) + Sync)) {
@@ -22,12 +33,36 @@ pub(super) fn share<B: Send>(blocks: &mut [B], work: &(dyn Fn(&mut B) + Sync)) {
             }
         }
     };
+    let turn = next_turn();
+    let (leader, helpers) = (rayon::current_thread_index(), AtomicUsize::new(0));
     rayon::scope(|scope| {
         for _ in 1..threads.min(unclaimed.len()) {
-            scope.spawn(|_| take_part());
+            scope.spawn(|_| {
+                if rayon::current_thread_index() != leader {
+                    helpers.fetch_add(1, Ordering::Relaxed);
+                }
+                take_part();
+            });
         }
         take_part();
     });
+    // Where nobody came to help, all have work of their own.
+    for _ in 0..helpers.into_inner() {
+        rayon::spawn(move || linger(turn));
+    }
+}
+
+/// Ends all lingering, since there is work or no more to come.
+pub(super) fn next_turn() -> usize {
+    TURNS.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+/// Keeps a thread awake until the turn after `turn`, for a while.
+fn linger(turn: usize) {
+    let start = Instant::now();
+    while TURNS.load(Ordering::Relaxed) == turn && start.elapsed() < LINGER {
+        (0..16).for_each(|_| std::hint::spin_loop());
+    }
 }
 
 /// The blocks that are thread `i`'s own.
