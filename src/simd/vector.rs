@@ -70,6 +70,9 @@ pub(crate) trait Vector<A: Real, const L: usize>: Copy {
     /// The largest lane.
     fn max(self) -> A;
 
+    /// Lane `i` of vector `j` as lane `j` of vector `i`.
+    fn transpose(rows: [Self; L]) -> [Self; L];
+
     /// The sums of four vectors, each folded as by `sum`.
     #[inline(always)]
     fn sum_each(xs: [Self; 4]) -> [A; 4] {
