@@ -157,7 +157,7 @@ pub fn normalize(
         jobs.iter().map(|job| with_typed!(AnyTask, &job.task, task => task.len())).collect();
     let bytes: usize =
         jobs.iter().map(|job| with_typed!(AnyTask, &job.task, task => task.out_bytes())).sum();
-    let stream = bytes > schedule::last_level_cache();
+    let stream = schedule::passes_caches(bytes);
     let jobs: Vec<Mutex<Job<'_>>> = jobs.into_iter().map(Mutex::new).collect();
     // A start without vectors and the division add a few.
     let passes = steps.n_power_iterations.saturating_add(20);
