@@ -149,7 +149,7 @@ pub fn normalize(
         with_typed!(AnyTask, task, task => {
             validate::task(&task)?;
             let count = task.sigma.len();
-            task.split(index, &mut jobs);
+            task.laid_down().split(index, &mut jobs);
             index += count;
         });
     }
@@ -183,6 +183,18 @@ impl<'a, T: Steppable> Task<'a, T> {
     fn out_bytes(&self) -> usize {
         let apart = matches!(self.weights, Weights::Packed(_, Some(_)) | Weights::Rows(_, Some(_)));
         if apart { self.len() * T::SIZE } else { 0 }
+    }
+
+    /// A packed column taken as the row that it lies in memory as: rows of one element would cost as
+    /// much as rows of a vector.
+    fn laid_down(self) -> Self {
+        let is_packed = matches!(self.weights, Weights::Packed(..) | Weights::PackedInPlace(_));
+        match self.shape {
+            (nrows, 1) if is_packed && nrows > 1 => {
+                Self { shape: (1, nrows), transposed: !self.transposed, ..self }
+            }
+            _ => self,
+        }
     }
 
     /// Cuts a packed stack into jobs of a few matrices.
