@@ -7,7 +7,6 @@
 mod cells;
 mod settings;
 
-use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use half::{bf16, f16};
@@ -150,7 +149,7 @@ pub fn normalize(
         with_typed!(AnyTask, task, task => {
             validate::task(&task)?;
             let count = task.sigma.len();
-            task.split(index, &mut jobs);
+            task.laid_down().split(index, &mut jobs);
             index += count;
         });
     }
@@ -158,7 +157,7 @@ pub fn normalize(
         jobs.iter().map(|job| with_typed!(AnyTask, &job.task, task => task.len())).collect();
     let bytes: usize =
         jobs.iter().map(|job| with_typed!(AnyTask, &job.task, task => task.out_bytes())).sum();
-    let stream = bytes > schedule::last_level_cache();
+    let stream = schedule::passes_caches(bytes);
     let jobs: Vec<Mutex<Job<'_>>> = jobs.into_iter().map(Mutex::new).collect();
     // A start without vectors and the division add a few.
     let passes = steps.n_power_iterations.saturating_add(20);
@@ -185,6 +184,18 @@ impl<'a, T: Steppable> Task<'a, T> {
     fn out_bytes(&self) -> usize {
         let apart = matches!(self.weights, Weights::Packed(_, Some(_)) | Weights::Rows(_, Some(_)));
         if apart { self.len() * T::SIZE } else { 0 }
+    }
+
+    /// A packed column taken as the row that it lies in memory as: rows of one element would cost as
+    /// much as rows of a vector.
+    fn laid_down(self) -> Self {
+        let is_packed = matches!(self.weights, Weights::Packed(..) | Weights::PackedInPlace(_));
+        match self.shape {
+            (nrows, 1) if is_packed && nrows > 1 => {
+                Self { shape: (1, nrows), transposed: !self.transposed, ..self }
+            }
+            _ => self,
+        }
     }
 
     /// Cuts a packed stack into jobs of a few matrices.
@@ -251,41 +262,42 @@ impl<'a, T: Steppable> Task<'a, T> {
             rows_first: (steps.order == Order::Uv) != self.transposed,
             seed: steps.seed,
         };
-        let (nrows, ncols) = self.shape;
-        let is_tiny = nrows.max(ncols) <= MAX_SIDE && nrows.min(ncols) > 0;
-        let at_once = (1..=power::MOST_AT_ONCE).contains(&plan.n_power_iterations);
-        let group = if is_tiny && at_once { T::LANES } else { 1 };
+        let done = self.run_tiny(plan, steps.soft);
+        let is_done =
+            |i: usize| done.get(i / T::LANES).is_some_and(|word| word >> (i % T::LANES) & 1 == 1);
         let mut work = Default::default();
-        for start in (0..self.sigma.len()).step_by(group) {
-            let range = start..(start + group).min(self.sigma.len());
-            let done = self.run_tiny(&range, plan, steps.soft);
-            for i in range.filter(|i| done >> (i - start) & 1 == 0) {
-                self.run_one((i, first + i), (plan, steps, stream), runner, &mut work)?;
-            }
+        for i in (0..self.sigma.len()).filter(|&i| !is_done(i)) {
+            self.run_one((i, first + i), (plan, steps, stream), runner, &mut work)?;
         }
         Ok(())
     }
 
-    /// Makes the steps on several tiny matrices at once; those that were made, as bits.
-    fn run_tiny(&mut self, range: &Range<usize>, plan: Plan, soft: bool) -> u32 {
+    /// Makes the steps on several tiny matrices at once; those that were made, as bits of a word for
+    /// each vector of them.
+    fn run_tiny(&mut self, plan: Plan, soft: bool) -> Vec<u32> {
         let (nrows, ncols) = self.shape;
-        let (xs, ys) = sides(self.transposed, self.u, self.v);
-        let Some(cells) = cells(&mut self.weights, range, nrows * ncols) else { return 0 };
-        if range.len() == 1 {
-            return 0;
-        }
+        let is_tiny = nrows.max(ncols) <= MAX_SIDE && nrows.min(ncols) > 0;
+        let at_once = (1..=power::MOST_AT_ONCE).contains(&plan.n_power_iterations);
+        let (x, y) = sides(self.transposed, self.u, self.v);
+        let cells = cells(&mut self.weights);
+        let Some(cells) = cells.filter(|_| is_tiny && at_once && self.sigma.len() > 1) else {
+            return Vec::new();
+        };
+        let mut done = vec![0; self.sigma.len().div_ceil(T::LANES)];
         let steps = TinySteps {
             cells,
             shape: self.shape,
-            x: &mut xs[range.start * ncols..range.end * ncols],
-            y: &mut ys[range.start * nrows..range.end * nrows],
-            sigma: &mut self.sigma[range.clone()],
-            divisor: Divisor { coefficients: self.coefficients, soft }.from(range.start),
+            x,
+            y,
+            sigma: self.sigma,
+            divisor: Divisor { coefficients: self.coefficients, soft },
             n_power_iterations: plan.n_power_iterations,
             eps: plan.eps,
             rows_first: plan.rows_first,
+            done: &mut done,
         };
-        T::tiny(plan.level, steps)
+        T::tiny(plan.level, steps);
+        done
     }
 
     /// Makes the steps on matrix `i`, which is matrix `index` of the call, and divides it.

@@ -4,7 +4,7 @@ use crate::scalar::{exponent, power_of_two};
 use crate::simd::{Kernel, Lanes, Real, Save, Simd, Vector};
 
 /// Bytes of a cache line.
-const LINE: usize = 64;
+pub(super) const LINE: usize = 64;
 
 /// What every element is divided by: `a / d` is computed as `(a * shift) / divisor`, where `shift`
 /// is one unless `d` lies near the edge of the range of `A`.
@@ -15,6 +15,12 @@ pub(crate) struct Ratio<A> {
 }
 
 impl<A: Real> Ratio<A> {
+    /// Whether a divisor is so ordinary that no shift is needed; some of these are told otherwise.
+    #[inline(always)]
+    pub(super) fn is_plain(d: f64) -> bool {
+        (1.0 / A::ORDINARY..A::ORDINARY).contains(&d)
+    }
+
     /// The ratio for a divisor of any size, zero, infinity and NaN included.
     pub(crate) fn new(d: f64) -> Self {
         let limit = A::SAFE_EXPONENT;

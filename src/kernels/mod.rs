@@ -14,6 +14,7 @@ pub(crate) mod eight;
 pub(crate) mod fused;
 pub(crate) mod gradient;
 pub(crate) mod interleave;
+mod lanewise;
 pub(crate) mod magnitude;
 pub(crate) mod matvec;
 pub(crate) mod norms;
@@ -27,6 +28,7 @@ mod strip;
 pub(crate) mod symmetric;
 pub(crate) mod three;
 pub(crate) mod tiny;
+mod turn;
 pub(crate) mod vector;
 pub(crate) mod whole;
 
@@ -49,3 +51,11 @@ mod block_tests;
 #[cfg(test)]
 #[path = "../../tests/rust/unit/gradient.rs"]
 mod gradient_tests;
+
+#[cfg(test)]
+#[path = "../../tests/rust/unit/divide.rs"]
+mod divide_tests;
+
+#[cfg(test)]
+#[path = "../../tests/rust/unit/tiny.rs"]
+mod tiny_tests;

@@ -59,8 +59,8 @@ pub(crate) trait StepKernels: Store {
     /// Lanes of a vector, and matrices that `tiny` takes at a time.
     const LANES: usize;
 
-    /// Power steps on tiny matrices; those that were made, as bits.
-    fn tiny(level: Level, steps: TinySteps<'_, Self, Self::Acc>) -> u32;
+    /// Power steps on tiny matrices.
+    fn tiny(level: Level, steps: TinySteps<'_, Self, Self::Acc>);
 }
 
 macro_rules! impl_step {
@@ -112,8 +112,8 @@ macro_rules! impl_step {
 
             const LANES: usize = $lanes;
 
-            fn tiny(level: Level, steps: TinySteps<'_, Self, $a>) -> u32 {
-                level.run(steps)
+            fn tiny(level: Level, steps: TinySteps<'_, Self, $a>) {
+                level.run(steps);
             }
         }
 

@@ -1,7 +1,5 @@
 //! Floor F6: the matrices of a task, one by one or a few at a time.
 
-use std::ops::Range;
-
 use super::{Steppable, Weights};
 use crate::error::Error;
 use crate::kernels::tiny::Cells;
@@ -16,19 +14,11 @@ pub(super) enum Cell<'a, T: Steppable> {
     InPlace(MatMut<'a, T>),
 }
 
-/// The matrices of a range of a packed task.
-pub(super) fn cells<'b, T: Steppable>(
-    weights: &'b mut Weights<'_, T>,
-    range: &Range<usize>,
-    size: usize,
-) -> Option<Cells<'b, T>> {
-    let range = range.start * size..range.end * size;
+/// The matrices of a packed task.
+pub(super) fn cells<'b, T: Steppable>(weights: &'b mut Weights<'_, T>) -> Option<Cells<'b, T>> {
     match weights {
-        Weights::Packed(a, out) => {
-            let out = out.as_mut().map(|out| &mut out[range.clone()]);
-            Some(Cells::Apart(&a[range], out))
-        }
-        Weights::PackedInPlace(a) => Some(Cells::InPlace(&mut a[range])),
+        Weights::Packed(a, out) => Some(Cells::Apart(a, out.as_deref_mut())),
+        Weights::PackedInPlace(a) => Some(Cells::InPlace(a)),
         Weights::Rows(..) | Weights::RowsInPlace(_) => None,
     }
 }

@@ -1,12 +1,24 @@
-//! How large the last-level cache is: what is larger is written past it.
+//! Which results are written past the caches.
 
 use std::sync::OnceLock;
 
 /// What is assumed where the system does not say.
 const USUAL: usize = 32 << 20;
 
-/// Bytes of the last-level cache of the first CPU. It decides how results are stored, never what
-/// they are.
+/// Whether results of so many bytes, made of as many, had better be stored past the caches. It never
+/// shows in what they are.
+pub(crate) fn passes_caches(bytes: usize) -> bool {
+    is_beyond(bytes, last_level_cache())
+}
+
+/// The measured crossover: what is read and what is written do not fit together. Below it a store
+/// past the cache costs a little more, and whoever reads the result a lot; above it a plain store
+/// first fetches what it overwrites (the table is in `benches/record`, 2026-11-28, normalising).
+fn is_beyond(bytes: usize, cache: usize) -> bool {
+    bytes > cache / 2
+}
+
+/// Bytes of the last-level cache of the first CPU.
 pub(crate) fn last_level_cache() -> usize {
     static SIZE: OnceLock<usize> = OnceLock::new();
     *SIZE.get_or_init(|| {
@@ -22,4 +34,22 @@ pub(crate) fn last_level_cache() -> usize {
 fn parse(size: &str) -> Option<usize> {
     let kib = size.trim().strip_suffix('K')?;
     kib.parse::<usize>().ok()?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_beyond, parse};
+
+    #[test]
+    fn half_the_cache_is_the_crossover() {
+        assert!(!is_beyond(16 << 20, 32 << 20));
+        assert!(is_beyond((16 << 20) + 1, 32 << 20));
+        assert!(is_beyond(1, 0));
+    }
+
+    #[test]
+    fn sizes_are_read_as_linux_writes_them() {
+        assert_eq!(parse("32768K\n"), Some(32 << 20));
+        assert_eq!(parse("32M"), None);
+    }
 }

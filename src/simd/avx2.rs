@@ -6,6 +6,8 @@ use core::arch::x86_64::*;
 use half::{bf16, f16};
 
 use super::masks::{mask_pd, mask_ps};
+use super::sums::{sum_each_pd, sum_each_ps, sum_pd, sum_ps};
+use super::transpose::{eight_by_eight, four_by_four};
 use super::vector::{Kernel, Lanes, Simd, Vector};
 
 /// Proof that the CPU has AVX2, FMA and F16C: only [`Avx2::new`] makes one.
@@ -43,64 +45,12 @@ macro_rules! ops {
 }
 pub(super) use ops;
 
-/// Folds eight f32 lanes: halves of 4, 2 and 1, as every tier does.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub(super) fn sum_ps(x: __m256) -> f32 {
-    let x = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
-    let x = _mm_add_ps(x, _mm_movehl_ps(x, x));
-    _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)))
-}
-
-/// Folds four f64 lanes: halves of 2 and 1, as every tier does.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub(super) fn sum_pd(x: __m256d) -> f64 {
-    let x = _mm_add_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd::<1>(x));
-    _mm_cvtsd_f64(_mm_add_sd(x, _mm_unpackhi_pd(x, x)))
-}
-
 /// Splits eight f32 lanes into two registers of four f64.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn widen(x: __m256) -> F64s {
     let high = _mm256_extractf128_ps::<1>(x);
     F64s(_mm256_cvtps_pd(_mm256_castps256_ps128(x)), _mm256_cvtps_pd(high))
-}
-
-/// Sums of four registers of eight f32 lanes, each folded as by [`sum_ps`].
-#[target_feature(enable = "avx2")]
-#[inline]
-pub(super) fn sum_each_ps([a, b, c, d]: [__m256; 4]) -> [f32; 4] {
-    let ab =
-        _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b));
-    let cd =
-        _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(c, d), _mm256_permute2f128_ps::<0x31>(c, d));
-    let (ab, cd) = (_mm256_castps_pd(ab), _mm256_castps_pd(cd));
-    let x = _mm256_add_ps(
-        _mm256_castpd_ps(_mm256_unpacklo_pd(ab, cd)),
-        _mm256_castpd_ps(_mm256_unpackhi_pd(ab, cd)),
-    );
-    // Lane by lane: a0 a1 c0 c1, b0 b1 d0 d1.
-    let x = _mm256_add_ps(x, _mm256_movehdup_ps(x));
-    let (ac, bd) = (_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
-    let high = |x| _mm_cvtss_f32(_mm_movehl_ps(x, x));
-    [_mm_cvtss_f32(ac), _mm_cvtss_f32(bd), high(ac), high(bd)]
-}
-
-/// Sums of four registers of four f64 lanes, each folded as by [`sum_pd`].
-#[target_feature(enable = "avx2")]
-#[inline]
-pub(super) fn sum_each_pd([a, b, c, d]: [__m256d; 4]) -> [f64; 4] {
-    let ab =
-        _mm256_add_pd(_mm256_permute2f128_pd::<0x20>(a, b), _mm256_permute2f128_pd::<0x31>(a, b));
-    let cd =
-        _mm256_add_pd(_mm256_permute2f128_pd::<0x20>(c, d), _mm256_permute2f128_pd::<0x31>(c, d));
-    // Lane by lane: a c, b d.
-    let x = _mm256_add_pd(_mm256_unpacklo_pd(ab, cd), _mm256_unpackhi_pd(ab, cd));
-    let (ac, bd) = (_mm256_castpd256_pd128(x), _mm256_extractf128_pd::<1>(x));
-    let high = |x| _mm_cvtsd_f64(_mm_unpackhi_pd(x, x));
-    [_mm_cvtsd_f64(ac), _mm_cvtsd_f64(bd), high(ac), high(bd)]
 }
 
 /// Eight bf16 are the upper halves of eight f32.
@@ -192,6 +142,26 @@ impl Vector<f32, 16> for F32s {
             let x = _mm_max_ps(x, _mm_movehl_ps(x, x));
             _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)))
         };
+    }
+
+    #[inline(always)]
+    fn transpose(rows: [Self; 16]) -> [Self; 16] {
+        // SAFETY: the vectors were made by a token, which proves AVX2.
+        unsafe {
+            let mut out = rows;
+            let (mut low, mut high) = ([rows[0].0; 8], [rows[0].0; 8]);
+            for upper in [false, true] {
+                for i in 0..8 {
+                    (low[i], high[i]) =
+                        if upper { (rows[i].1, rows[i + 8].1) } else { (rows[i].0, rows[i + 8].0) };
+                }
+                let (low, high) = (eight_by_eight(low), eight_by_eight(high));
+                for i in 0..8 {
+                    out[i + if upper { 8 } else { 0 }] = Self(low[i], high[i]);
+                }
+            }
+            out
+        }
     }
 
     #[inline(always)]
@@ -293,6 +263,26 @@ impl Vector<f64, 8> for F64s {
             let x = _mm_max_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd::<1>(x));
             _mm_cvtsd_f64(_mm_max_sd(x, _mm_unpackhi_pd(x, x)))
         };
+    }
+
+    #[inline(always)]
+    fn transpose(rows: [Self; 8]) -> [Self; 8] {
+        // SAFETY: the vectors were made by a token, which proves AVX2.
+        unsafe {
+            let mut out = rows;
+            for upper in [false, true] {
+                let (mut low, mut high) = ([rows[0].0; 4], [rows[0].0; 4]);
+                for i in 0..4 {
+                    (low[i], high[i]) =
+                        if upper { (rows[i].1, rows[i + 4].1) } else { (rows[i].0, rows[i + 4].0) };
+                }
+                let (low, high) = (four_by_four(low), four_by_four(high));
+                for i in 0..4 {
+                    out[i + if upper { 4 } else { 0 }] = Self(low[i], high[i]);
+                }
+            }
+            out
+        }
     }
 
     #[inline(always)]

@@ -8,7 +8,9 @@ use core::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use super::avx2::{narrow_bf16, ops, single_bf16, sum_each_pd, sum_each_ps, sum_pd, sum_ps};
+use super::avx2::{narrow_bf16, ops, single_bf16};
+use super::sums::{sum_each_pd, sum_each_ps, sum_pd, sum_ps};
+use super::transpose::{eight_by_eight_wide, sixteen_by_sixteen};
 use super::vector::{Kernel, Lanes, Simd, Vector};
 
 /// Proof that the CPU has AVX512F, AVX2, FMA and F16C: only [`Avx512::new`] makes one.
@@ -106,6 +108,22 @@ impl Vector<f32, 16> for F32s {
     }
 
     #[inline(always)]
+    fn transpose(rows: [Self; 16]) -> [Self; 16] {
+        // SAFETY: the vectors were made by a token, which proves AVX512F.
+        unsafe {
+            let (mut out, mut registers) = (rows, [rows[0].0; 16]);
+            for i in 0..16 {
+                registers[i] = rows[i].0;
+            }
+            let turned = sixteen_by_sixteen(registers);
+            for i in 0..16 {
+                out[i] = Self(turned[i]);
+            }
+            out
+        }
+    }
+
+    #[inline(always)]
     fn sum_each(xs: [Self; 4]) -> [f32; 4] {
         // SAFETY: the vectors were made by a token, which proves AVX512F and AVX2.
         unsafe {
@@ -172,6 +190,22 @@ impl Vector<f64, 8> for F64s {
         // SAFETY: `self` was made by a token, which proves AVX512F; the mask keeps the store
         // inside `dst`.
         unsafe { _mm512_mask_storeu_pd(dst.as_mut_ptr(), mask, self.0) }
+    }
+
+    #[inline(always)]
+    fn transpose(rows: [Self; 8]) -> [Self; 8] {
+        // SAFETY: the vectors were made by a token, which proves AVX512F.
+        unsafe {
+            let (mut out, mut registers) = (rows, [rows[0].0; 8]);
+            for i in 0..8 {
+                registers[i] = rows[i].0;
+            }
+            let turned = eight_by_eight_wide(registers);
+            for i in 0..8 {
+                out[i] = Self(turned[i]);
+            }
+            out
+        }
     }
 
     #[inline(always)]

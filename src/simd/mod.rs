@@ -17,6 +17,10 @@ mod level;
 #[cfg(target_arch = "x86_64")]
 mod masks;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+mod sums;
+#[cfg(target_arch = "x86_64")]
+mod transpose;
 mod vector;
 
 pub(crate) use aligned::{Aligned, LANES};

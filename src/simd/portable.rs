@@ -69,6 +69,10 @@ macro_rules! impl_lanes {
                 self.map(|x| <$a>::from_bits(x.to_bits() & <$a>::INFINITY.to_bits()))
             }
             #[inline(always)]
+            fn transpose(rows: [Self; $lanes]) -> [Self; $lanes] {
+                std::array::from_fn(|j| std::array::from_fn(|i| rows[i][j]))
+            }
+            #[inline(always)]
             fn sum(mut self) -> $a {
                 let mut half = $lanes / 2;
                 while half > 0 {

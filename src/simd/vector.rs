@@ -70,6 +70,9 @@ pub(crate) trait Vector<A: Real, const L: usize>: Copy {
     /// The largest lane.
     fn max(self) -> A;
 
+    /// Lane `i` of vector `j` as lane `j` of vector `i`.
+    fn transpose(rows: [Self; L]) -> [Self; L];
+
     /// The sums of four vectors, each folded as by `sum`.
     #[inline(always)]
     fn sum_each(xs: [Self; 4]) -> [A; 4] {
@@ -160,9 +163,37 @@ pub(crate) trait Load<A: Real, const L: usize>: Element {
     #[inline(always)]
     fn load_partial<S: Simd + Lanes<A, L>>(s: S, src: &[Self]) -> <S as Lanes<A, L>>::V {
         let mut lanes = [Self::PAD; L];
-        lanes[..src.len()].copy_from_slice(src);
+        copy_few(src, &mut lanes);
         Self::load(s, &lanes)
     }
+}
+
+/// Copies fewer than 16 elements by moves of fixed lengths, two of which may overlap: a copy of any
+/// length is a call that takes longer than what the elements are for.
+#[inline(always)]
+fn copy_few<T: Copy>(src: &[T], dst: &mut [T]) {
+    let dst = &mut dst[..src.len()];
+    if !(move_ends::<T, 8>(src, dst) || move_ends::<T, 4>(src, dst) || move_ends::<T, 2>(src, dst))
+        && let ([x], [y]) = (src, dst)
+    {
+        *y = *x;
+    }
+}
+
+/// Copies the first `N` elements and the last, which is all of `N` to `2 * N`; whether there are as
+/// many.
+#[inline(always)]
+fn move_ends<T: Copy, const N: usize>(src: &[T], dst: &mut [T]) -> bool {
+    let (Some(first), Some(last)) = (src.first_chunk::<N>(), src.last_chunk::<N>()) else {
+        return false;
+    };
+    if let Some(to) = dst.first_chunk_mut() {
+        *to = *first;
+    }
+    if let Some(to) = dst.last_chunk_mut() {
+        *to = *last;
+    }
+    true
 }
 
 /// Implements [`Load`] by a tier's widening loads, the partial one where there is one.

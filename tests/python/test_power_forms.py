@@ -77,7 +77,9 @@ for shape in [(1, 1), (3, 3), (5, 8), (16, 16), (17, 33), (65, 67), (3, 999), (9
 
 
 @pytest.mark.parametrize("name", DTYPES)
-@pytest.mark.parametrize("shape", [(1, 1), (3, 3), (4, 2), (7, 8), (8, 5)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (3, 3), (4, 2), (7, 8), (8, 5), (2, 9), (13, 16), (16, 16)], ids=str
+)
 @pytest.mark.parametrize("order", ORDERS)
 def test_tiny_matrices_have_the_bits_of_one_alone_at_any_scale(name, shape, order):
     stack = random(40 * shape[0], shape[1]).reshape(40, *shape)

@@ -160,6 +160,43 @@ fn operations_return_the_same_bits_on_every_tier() {
     on_every_tier(|| Singles(pick(0), pick(1), pick(2)));
 }
 
+/// A square of each kind of lanes, turned.
+struct Turned;
+
+impl Kernel for Turned {
+    type Output = ([[f32; 16]; 16], [[f64; 8]; 8]);
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) -> Self::Output {
+        let (mut singles, mut doubles) = ([[0.0; 16]; 16], [[0.0; 8]; 8]);
+        let mut rows = [<S as Lanes<f32, 16>>::splat(s, 0.0); 16];
+        for (i, row) in rows.iter_mut().enumerate() {
+            *row = s.load(&std::array::from_fn(|j| (100 * i + j) as f32));
+        }
+        for (row, out) in Vector::transpose(rows).into_iter().zip(&mut singles) {
+            row.store(out);
+        }
+        let mut rows = [<S as Lanes<f64, 8>>::splat(s, 0.0); 8];
+        for (i, row) in rows.iter_mut().enumerate() {
+            *row = s.load(&std::array::from_fn(|j| (100 * i + j) as f64));
+        }
+        for (row, out) in Vector::transpose(rows).into_iter().zip(&mut doubles) {
+            row.store(out);
+        }
+        (singles, doubles)
+    }
+}
+
+#[test]
+fn transposing_exchanges_rows_and_lanes() {
+    let (singles, doubles) = on_every_tier(|| Turned);
+    for (i, row) in singles.iter().enumerate() {
+        assert_eq!(*row, std::array::from_fn(|j| (100 * j + i) as f32));
+    }
+    for (i, row) in doubles.iter().enumerate() {
+        assert_eq!(*row, std::array::from_fn(|j| (100 * j + i) as f64));
+    }
+}
+
 /// The widening loads, whole and partial.
 struct Widening([u16; 8], [f32; 8]);
 

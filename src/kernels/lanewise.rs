@@ -1,0 +1,254 @@
+//! Power steps on tiny matrices, one in each lane: what lies in a lane never meets another.
+//!
+//! The arithmetic is that of one matrix at a time, operation by operation, so a result has the same
+//! bits whichever way it was made. A lane that may need more care than is taken here (a vector
+//! without a direction, a norm far from one or near `eps`) is marked as not done.
+//!
+//! Loops run to the constant `N`, not to the sides of the matrix: that keeps the sums in registers.
+//! What they meet beyond an end is multiplied by a zero of `x`, or not stored.
+
+#![expect(clippy::needless_range_loop, reason = "one index runs over several arrays of lanes")]
+
+use crate::simd::{Lanes, Load, Real, Simd, Vector};
+
+/// One entry of all matrices.
+pub(super) type Entry<A, const L: usize> = [A; L];
+
+/// Double-precision lanes of up to two registers; those of eight matrices take the first alone.
+type Wide<S> = [<S as Lanes<f64, 8>>::V; 2];
+
+/// Matrices of sides up to `N`; `NN` is `N * (N + 1)`, a row more than they need.
+pub(super) struct Lanewise<A, const L: usize, const N: usize, const NN: usize> {
+    pub(super) shape: (usize, usize),
+    pub(super) a: [Entry<A, L>; NN],
+    /// The vectors on columns and on rows; zeros beyond.
+    pub(super) x: [Entry<A, L>; N],
+    pub(super) y: [Entry<A, L>; N],
+    pub(super) sigma: [f64; L],
+    pub(super) eps: f64,
+}
+
+/// One in every lane that needs no more care, else zero.
+struct Done<S: Simd>(Wide<S>);
+
+impl<S: Simd> Done<S> {
+    /// Keeps the lanes with `low <= x <= high`.
+    #[inline(always)]
+    fn require(&mut self, s: S, x: Wide<S>, low: Wide<S>, high: f64) {
+        let (zero, high) = (Lanes::<f64, 8>::splat(s, 0.0), Lanes::<f64, 8>::splat(s, high));
+        for h in 0..2 {
+            self.0[h] = x[h].select_le(high, self.0[h], zero);
+            self.0[h] = low[h].select_le(x[h], self.0[h], zero);
+        }
+    }
+
+    /// Keeps the lanes whose squared norm is ordinary and not near `eps` in its unit.
+    #[inline(always)]
+    fn require_ordinary<A: Real>(&mut self, s: S, square: Wide<S>, unit: Wide<S>, eps: f64) {
+        // Twice as narrow as it need be: who compares norms, rounded, is never stricter.
+        let end = A::ORDINARY * A::ORDINARY / 2.0;
+        self.require(s, square, wide(s, 1.0 / end), end);
+        let limit = Lanes::<f64, 8>::splat(s, 2.0 * eps * eps);
+        self.require(s, square, [limit.mul(unit[0]), limit.mul(unit[1])], f64::INFINITY);
+    }
+}
+
+#[inline(always)]
+fn wide<S: Simd>(s: S, x: f64) -> Wide<S> {
+    [Lanes::<f64, 8>::splat(s, x); 2]
+}
+
+#[inline(always)]
+fn roots<S: Simd>(x: Wide<S>) -> Wide<S> {
+    [x[0].sqrt(), x[1].sqrt()]
+}
+
+impl<A, const L: usize, const N: usize, const NN: usize> Lanewise<A, L, N, NN>
+where
+    A: Real + Load<f64, 8> + Load<A, L>,
+{
+    pub(super) fn new(shape: (usize, usize), eps: f64) -> Self {
+        let zero = [A::ZERO; L];
+        Self { shape, a: [zero; NN], x: [zero; N], y: [zero; N], sigma: [0.0; L], eps }
+    }
+
+    /// Makes the steps, at least one; the lanes that are done, as bits. In the others, the vectors
+    /// and sigma mean nothing.
+    #[inline(always)]
+    pub(super) fn run<S: Simd + Lanes<A, L>>(
+        &mut self,
+        s: S,
+        steps: usize,
+        rows_first: bool,
+    ) -> u32 {
+        let mut done = Done::<S>(wide(s, 1.0));
+        let sigma = match rows_first {
+            true => self.rows_first(s, steps, &mut done),
+            false => self.columns_first(s, steps, &mut done),
+        };
+        self.sigma = lanes(s, sigma);
+        let done: [f64; L] = lanes(s, done.0);
+        let mut bits = 0;
+        for l in 0..L {
+            bits |= u32::from(done[l] > 0.0) << l;
+        }
+        bits
+    }
+
+    #[inline(always)]
+    fn rows_first<S>(&mut self, s: S, steps: usize, done: &mut Done<S>) -> Wide<S>
+    where
+        S: Simd + Lanes<A, L>,
+    {
+        let mut unit = squares(s, &self.x);
+        done.require(s, unit, wide(s, 1e-6), 1e6);
+        let mut step = 1;
+        loop {
+            let t = self.products(s);
+            let z = self.updates(s, &t);
+            let (square_t, square_z) = (squares(s, &t), squares(s, &z));
+            done.require_ordinary::<A>(s, square_t, unit, self.eps);
+            done.require_ordinary::<A>(s, square_z, square_t, self.eps);
+            let norm_z = roots::<S>(square_z);
+            divided(s, &z, norm_z, &mut self.x);
+            if step == steps {
+                let norm_t = roots::<S>(square_t);
+                divided(s, &t, norm_t, &mut self.y);
+                return [norm_z[0].div(norm_t[0]), norm_z[1].div(norm_t[1])];
+            }
+            unit = wide(s, 1.0);
+            step += 1;
+        }
+    }
+
+    #[inline(always)]
+    fn columns_first<S>(&mut self, s: S, steps: usize, done: &mut Done<S>) -> Wide<S>
+    where
+        S: Simd + Lanes<A, L>,
+    {
+        let mut unit = squares(s, &self.y);
+        done.require(s, unit, wide(s, 1e-6), 1e6);
+        let mut t = self.y;
+        for _ in 0..steps {
+            let z = self.updates(s, &t);
+            let square_z = squares(s, &z);
+            done.require_ordinary::<A>(s, square_z, unit, self.eps);
+            divided(s, &z, roots::<S>(square_z), &mut self.x);
+            t = self.products(s);
+            unit = squares(s, &t);
+            done.require_ordinary::<A>(s, unit, wide(s, 1.0), self.eps);
+        }
+        let sigma = roots::<S>(unit);
+        divided(s, &t, sigma, &mut self.y);
+        sigma
+    }
+
+    /// `t = A x`, each sum in as many parts as a row has lanes, and folded as they are.
+    #[inline(always)]
+    fn products<S: Simd + Lanes<A, L>>(&self, s: S) -> [Entry<A, L>; N] {
+        let (nrows, ncols) = self.shape;
+        let zero = <S as Lanes<A, L>>::splat(s, A::ZERO);
+        let mut t = [[A::ZERO; L]; N];
+        for i in 0..nrows {
+            let row: &[Entry<A, L>; N] =
+                self.a[i * ncols..][..N].try_into().expect("a row is to spare");
+            let mut parts = [zero; N];
+            for j in 0..N {
+                let (a, x) = (A::load(s, &row[j]), A::load(s, &self.x[j]));
+                parts[j % L] = a.mul_add(x, parts[j % L]);
+            }
+            let sum = folded::<A, _, L>(&mut parts, N.min(L));
+            // Lanes that no column reaches add a zero, which leaves no negative one.
+            let sum = if N < L { sum.add(zero) } else { sum };
+            sum.store(&mut t[i]);
+        }
+        t
+    }
+
+    /// `z = A' t`, the rows added in order.
+    #[inline(always)]
+    fn updates<S: Simd + Lanes<A, L>>(&self, s: S, t: &[Entry<A, L>; N]) -> [Entry<A, L>; N] {
+        const AT_ONCE: usize = 4;
+        let (nrows, ncols) = self.shape;
+        let mut z = [[A::ZERO; L]; N];
+        for start in (0..ncols).step_by(AT_ONCE) {
+            let mut sums = [<S as Lanes<A, L>>::splat(s, A::ZERO); AT_ONCE];
+            for i in 0..nrows {
+                let t = A::load(s, &t[i]);
+                let row: &[Entry<A, L>; AT_ONCE] =
+                    self.a[i * ncols + start..][..AT_ONCE].try_into().expect("a row is to spare");
+                for j in 0..AT_ONCE {
+                    sums[j] = t.mul_add(A::load(s, &row[j]), sums[j]);
+                }
+            }
+            for j in 0..AT_ONCE.min(ncols - start) {
+                sums[j].store(&mut z[start + j]);
+            }
+        }
+        z
+    }
+}
+
+/// The sum of the first `n` vectors, the upper half of them added to the lower until one is left.
+#[inline(always)]
+fn folded<A: Real, V: Vector<A, L>, const L: usize>(x: &mut [V], n: usize) -> V {
+    let mut half = n / 2;
+    while half > 0 {
+        for j in 0..half {
+            x[j] = x[j].add(x[j + half]);
+        }
+        half /= 2;
+    }
+    x[0]
+}
+
+/// The squared norm in each lane, in double precision.
+#[inline(always)]
+fn squares<S, A, const L: usize, const N: usize>(s: S, x: &[Entry<A, L>; N]) -> Wide<S>
+where
+    S: Simd,
+    A: Real + Load<f64, 8>,
+{
+    let zero = Lanes::<f64, 8>::splat(s, 0.0);
+    let mut sums = [zero; 2];
+    for h in 0..L / 8 {
+        let mut parts = [zero; N];
+        for j in 0..N {
+            let x = <A as Load<f64, 8>>::load(s, &x[j].as_chunks::<8>().0[h]);
+            parts[j] = x.mul(x);
+        }
+        sums[h] = folded::<f64, _, 8>(&mut parts, N);
+    }
+    sums
+}
+
+/// `y = x / norm`; entries beyond the vector are zeros and stay zeros.
+#[inline(always)]
+fn divided<S, A, const L: usize, const N: usize>(
+    s: S,
+    x: &[Entry<A, L>; N],
+    norm: Wide<S>,
+    y: &mut [Entry<A, L>; N],
+) where
+    S: Simd + Lanes<A, L>,
+    A: Real + Load<A, L>,
+{
+    let norm: [f64; L] = lanes(s, norm);
+    let mut divisor = [A::ZERO; L];
+    for l in 0..L {
+        divisor[l] = A::from_f64(norm[l]);
+    }
+    let divisor = A::load(s, &divisor);
+    for j in 0..N {
+        A::load(s, &x[j]).div(divisor).store(&mut y[j]);
+    }
+}
+
+#[inline(always)]
+fn lanes<S: Simd, const L: usize>(_: S, x: Wide<S>) -> [f64; L] {
+    let mut out = [0.0; L];
+    for (x, out) in x.into_iter().zip(out.as_chunks_mut::<8>().0) {
+        x.store(out);
+    }
+    out
+}
