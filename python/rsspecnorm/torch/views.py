@@ -47,13 +47,21 @@ class _Lent:
             if tensor.is_contiguous()
             else tuple(itemsize * stride for stride in tensor.stride()),
             "typestr": code,
-            "data": (_ADDRESS(tensor), True),
+            "data": (_address(tensor), True),
             "version": 3,
         }
 
 
-# `data_ptr`, which may be used to write, would make the copy that a lazy clone has put off.
-_ADDRESS = getattr(torch._C, "_data_address", torch.Tensor.data_ptr)
+def _address(tensor: Tensor) -> int:
+    """Return where a tensor's elements begin, for reading.
+
+    `data_ptr`, which may be used to write, would make the copy that a lazy clone has put off.
+    """
+    storage = getattr(torch._C, "_data_address", None)
+    if storage is None:
+        return tensor.data_ptr()
+    base: int = storage(tensor)
+    return base + tensor.storage_offset() * tensor.element_size()
 
 
 def _code(name: str) -> tuple[str, int]:

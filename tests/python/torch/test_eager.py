@@ -14,6 +14,7 @@ from rsspecnorm import _core
 from rsspecnorm.torch import SpectralNormGroup, eager
 from rsspecnorm.torch.memory import Kept
 from rsspecnorm.torch.scaling import Rule, factors, multipliers
+from rsspecnorm.torch.views import as_read
 from torch_fronts import sample_input
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -67,6 +68,31 @@ def test_single_precision_gradient_is_that_of_double(front):
         front.normalized(each.eval()).backward(grad.to(front.original(each).dtype))
     ours, expected = (front.original(each).grad.double() for each in (module, wide))
     assert float((ours - expected).abs().max()) <= 1e-6 * float(expected.abs().max())
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, torch.complex64])
+def test_array_to_read_from_begins_where_the_tensor_does(dtype):
+    whole = torch.randn(4, 3, 5).to(dtype)
+    torch._lazy_clone(whole)
+    for part in (whole, whole[2], whole[1:, 1:, 2:], whole[3].t()):
+        array = as_read(part)
+        assert array.ctypes.data == part.data_ptr()
+        assert np.array_equal(array.astype(complex), part.to(torch.complex64).numpy())
+
+
+def test_layer_whose_weight_lies_within_other_memory(front):
+    flat = torch.randn(7 + 200 * 160)
+    grads = []
+    for weight in (flat[7:].view(160, 200), flat[7:].view(160, 200).clone()):
+        layer = nn.Linear(200, 160)
+        layer.weight, layer.bias = nn.Parameter(weight), nn.Parameter(torch.zeros(160))
+        torch.manual_seed(1)
+        layer = front.apply(layer)
+        out = layer(torch.ones(2, 200))
+        out.square().sum().backward()
+        grads.append((out, front.original(layer).grad))
+    for ours, expected in zip(*grads, strict=True):
+        torch.testing.assert_close(ours, expected)  # a product depends on where its operands lie
 
 
 def test_memory_is_lent_again_only_when_nothing_holds_it():
