@@ -88,9 +88,10 @@ def step(weights: Sequence[Weight], plan: Plan) -> list[Step | None]:
     matrices = [as_read(w.weight, shape) for w, shape in zip(weights, shapes, strict=True)]
     sigmas = native.normalize(matrices, (us, vs), None, (plan.n_iter, plan.order), plan.rule)
     steps = [Step(*row) for row in zip(sigmas, us, vs, strict=True)]
-    fit = [i for i, each in enumerate(steps) if in_reach(each.sigma, plan.rule)]
+    fits = [in_reach(each.sigma, plan.rule) for each in steps]
+    fit = [i for i, fits_too in enumerate(fits) if fits_too]
     _store([weights[i] for i in fit], [buffers[i] for i in fit], [steps[i] for i in fit])
-    return [each if i in set(fit) else None for i, each in enumerate(steps)]
+    return [each if fits[i] else None for i, each in enumerate(steps)]
 
 
 def in_reach(sigma: float, rule: Rule) -> bool:

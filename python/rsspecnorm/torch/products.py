@@ -38,14 +38,20 @@ class Pass(NamedTuple):
     wants_weight: bool
     kept: Kept
 
-    def pull(self, pair: tuple[Tensor, Tensor | None]) -> float:
-        """Return -a <G, Y>, the factor of u v' in dW, where <G, Y> is the product of a pair."""
+    def pull(self, x: Tensor, dx: Tensor | None) -> float:
+        """Return -a <G, Y>, the factor of u v' in dW; by the image where there is no dx."""
         slope = self.factors[1]
         if slope == 0:
             return 0.0
-        x, y = pair
-        assert y is not None  # noqa: S101 - dx, or what stands in for it
-        return -slope * float(torch.dot(x.reshape(-1), y.reshape(-1)))
+        if dx is None:
+            assert self.image is not None  # noqa: S101 - it stands in for dx
+            x, dx = self.grad, self.image
+        return -slope * float(torch.dot(x.reshape(-1), dx.reshape(-1)))
+
+    def edge(self) -> tuple[Tensor, Tensor]:
+        """Return u and v as tensors."""
+        u, v = self.vectors
+        return torch.from_numpy(u), torch.from_numpy(v)
 
 
 class LinearProduct(NamedTuple):
@@ -101,14 +107,14 @@ def gradients_of_rows(
     if given.wants_weight:
         dw = given.kept.take(weight)[1]
         flat = dw.view(matrix.shape)
-        pull = given.pull((rows, dx) if dx is not None else (given.grad, given.image))
-        u, v = (torch.from_numpy(each) for each in given.vectors)
+        pull, (u, v) = given.pull(rows, dx), given.edge()
         if _WIDER * len(rows) * sum(flat.shape) <= flat.numel():
             left, right = torch.vstack((grad * scale, u * pull)), torch.vstack((rows, v))
             torch.mm(left.t(), right, out=flat)
         else:
             torch.addmm(nothing, grad.t(), rows, beta=0, alpha=scale, out=flat)
-            flat.addr_(u, v, alpha=pull)
+            if pull != 0:
+                flat.addr_(u, v, alpha=pull)
     return dx, dw
 
 
@@ -155,9 +161,9 @@ class ConvProduct:
         )
         if dw is not None:
             dw = dw.contiguous()
-            pull = given.pull((given.x, dx) if dx is not None else (given.grad, given.image))
-            u, v = (torch.from_numpy(each) for each in given.vectors)
-            dw.view(len(dw), -1).addr_(u, v, alpha=pull)
+            pull = given.pull(given.x, dx)
+            if pull != 0:
+                dw.view(len(dw), -1).addr_(*given.edge(), alpha=pull)
         return dx, dw
 
 
