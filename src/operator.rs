@@ -10,6 +10,7 @@ pub(crate) mod complex;
 pub(crate) mod divide;
 pub(crate) mod gather;
 pub(crate) mod gram;
+mod partials;
 pub(crate) mod step;
 pub(crate) mod symmetric;
 
@@ -21,7 +22,7 @@ use crate::kernels::reduce::{Moments, Survey};
 use crate::kernels::vector::{axpy, scale};
 use crate::matrix::{MatRef, Matrix, Storage};
 use crate::scalar::{power_of_two, with_typed};
-use crate::simd::{Aligned, LANES, Level, Load};
+use crate::simd::{Aligned, Level, Load};
 
 /// A matrix `B` with at least as many rows as columns, known by its products.
 pub trait LinearOperator {
@@ -64,13 +65,22 @@ impl<R: Runner> Runner for &R {
     }
 }
 
-/// One block of a pass: rows of the operator, their piece of `t`, and a partial `z`.
+/// One block of a pass: rows of the operator and their piece of `t`.
 #[derive(Debug)]
 struct Block<'a> {
+    index: usize,
     range: Range<usize>,
     t: &'a mut [f64],
-    z: &'a mut [f64],
-    moments: Moments,
+}
+
+impl Partial for Aligned {
+    fn clear(&mut self) {
+        self.fill(0.0);
+    }
+
+    fn add(&mut self, level: Level, other: &Self) {
+        axpy(level, 1.0, other, self);
+    }
 }
 
 /// Runs the blocks one after the other on the calling thread.
@@ -84,7 +94,9 @@ impl Runner for InOrder {
     }
 }
 
-pub(crate) use block::BlockOperator;
+use partials::{Partial, Partials};
+
+pub(crate) use block::{BlockOperator, BlockPartials};
 
 /// A stored matrix as a [`LinearOperator`].
 pub struct Dense<'a, R> {
@@ -95,7 +107,7 @@ pub struct Dense<'a, R> {
     exponent: i32,
     factor: f64,
     scaled: Aligned,
-    partials: Aligned,
+    partials: Partials<Aligned>,
 }
 
 impl<'a, R: Runner> Dense<'a, R> {
@@ -114,7 +126,7 @@ impl<'a, R: Runner> Dense<'a, R> {
             exponent: 0,
             factor: 1.0,
             scaled: Aligned::zeros(n),
-            partials: Aligned::zeros(partition.stride() * partition.nblocks()),
+            partials: Partials::default(),
             partition,
         }
     }
@@ -136,23 +148,23 @@ impl<'a, R: Runner> Dense<'a, R> {
         let Self { matrix, level, partition, factor, .. } = *self;
         scale(level, factor, v, &mut self.scaled);
         let x = &self.scaled[..];
-        let mut blocks = partition.blocks(t, &mut self.partials);
+        let mut blocks = partition.blocks(t);
+        self.partials.prepare(blocks.len(), || Aligned::zeros(partition.ncols));
         self.runner.run(&mut blocks, &|block| {
-            block.z.fill(0.0);
-            with_typed!(Storage, matrix.storage, a => {
-                if survey {
-                    block.moments = moments(level, a, partition.by_columns, factor, &block.range);
-                }
-                fused(level, a, partition.by_columns, x, factor, block);
+            self.partials.fill(level, block.index, |partial| {
+                with_typed!(Storage, matrix.storage, a => {
+                    let by_columns = partition.by_columns;
+                    let moments = match survey {
+                        true => moments(level, a, by_columns, factor, &block.range),
+                        false => Moments::EMPTY,
+                    };
+                    fused(level, a, by_columns, x, factor, block, partial);
+                    moments
+                })
             });
         })?;
         z.fill(0.0);
-        let mut moments = Moments::EMPTY;
-        for block in &blocks {
-            axpy(level, 1.0, block.z, z);
-            moments = moments.join(block.moments);
-        }
-        Ok(moments)
+        Ok(self.partials.collect(|sum| axpy(level, 1.0, sum, z)))
     }
 }
 
@@ -187,9 +199,9 @@ fn fused<T: Load<f64, 8>>(
     x: &[f64],
     scale: f64,
     block: &mut Block<'_>,
+    z: &mut [f64],
 ) {
-    let range = block.range.clone();
-    let (t, z) = (&mut *block.t, &mut *block.z);
+    let (range, t) = (block.range.clone(), &mut *block.t);
     if by_columns {
         level.run(FusedCols { a, range, x, scale, t, z });
     } else {
@@ -248,23 +260,20 @@ impl Partition {
         Self { by_columns, nrows, ncols, block_rows }
     }
 
-    /// Elements from one partial `z` to the next: each starts on a cache line.
-    fn stride(&self) -> usize {
-        self.ncols.next_multiple_of(LANES).max(LANES)
-    }
-
     fn nblocks(&self) -> usize {
         self.nrows.div_ceil(self.block_rows)
     }
 
-    fn blocks<'b>(&self, t: &'b mut [f64], partials: &'b mut [f64]) -> Vec<Block<'b>> {
-        let partials = partials.chunks_mut(self.stride()).map(|z| &mut z[..self.ncols]);
-        let pieces = t.chunks_mut(self.block_rows).zip(partials);
-        let block = |(i, (t, z)): (usize, (&'b mut [f64], &'b mut [f64]))| {
-            let start = i * self.block_rows;
-            Block { range: start..start + t.len(), t, z, moments: Moments::EMPTY }
-        };
-        pieces.enumerate().map(block).collect()
+    /// The rows of each block.
+    fn ranges(self) -> impl Iterator<Item = Range<usize>> {
+        let starts = (0..self.nrows).step_by(self.block_rows);
+        starts.map(move |start| start..(start + self.block_rows).min(self.nrows))
+    }
+
+    /// The blocks, each with its piece of `t`.
+    fn blocks(self, t: &mut [f64]) -> Vec<Block<'_>> {
+        let pieces = self.ranges().zip(t.chunks_mut(self.block_rows)).enumerate();
+        pieces.map(|(index, (range, t))| Block { index, range, t }).collect()
     }
 }
 

@@ -23,6 +23,10 @@ const SWEEPS: usize = 4;
 /// Blocks that room is made for at first; most matrices need no more.
 const CAPACITY: usize = 12;
 
+/// Numbers of a vector from which on room costs nothing until it is used: the system hands it out a page at
+/// a time.
+const LONG: usize = 1024;
+
 /// What a block was before it was made orthonormal: `Z = Q alpha + ... + Q_next beta`.
 pub(super) struct Coefficients<const B: usize> {
     /// The part along the block before, symmetric.
@@ -45,7 +49,8 @@ impl<const B: usize> BlockBasis<B> {
     /// No vectors, of length `n`.
     pub(super) fn new(n: usize) -> Self {
         let stride = n.next_multiple_of(PANEL);
-        let rows = Aligned::zeros(stride * B * CAPACITY);
+        let capacity = if n < LONG { CAPACITY } else { 4 * CAPACITY };
+        let rows = Aligned::zeros(stride * B * capacity);
         Self { n, stride, len: 0, rows, before: Vec::new(), products: Vec::new() }
     }
 

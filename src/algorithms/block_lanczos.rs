@@ -18,7 +18,7 @@
 use crate::error::Error;
 use crate::kernels::panel::{Panel, set_column};
 use crate::kernels::reduce::dot;
-use crate::operator::BlockOperator;
+use crate::operator::{BlockOperator, BlockPartials};
 use crate::scalar::{exponent, power_of_two};
 use crate::simd::Aligned;
 
@@ -95,6 +95,7 @@ struct Process<'a, 's, O, const B: usize> {
     n_passes: usize,
     v: Vec<Panel<B>>,
     z: Vec<Panel<B>>,
+    partials: BlockPartials<B>,
 }
 
 impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
@@ -104,9 +105,10 @@ impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
         let mut v = Panel::zeros(n);
         let is_warm = fill(settings, n, &mut v);
         let r = orthonormal(settings.level, &mut v)?;
-        let coordinates = |c: usize| (0..B).map(|i| r[i][c]).collect();
-        let witnesses: Vec<_> =
-            (usize::from(is_warm)..B).map(|c| Witness::new(coordinates(c))).collect();
+        let coordinates = |c: usize| r.map(|row| row[c]);
+        let witnesses: Vec<_> = (usize::from(is_warm)..B)
+            .map(|c| Witness::new(settings.level, &coordinates(c)))
+            .collect();
         let mut basis = BlockBasis::new(n);
         basis.push(&v);
         Some(Self {
@@ -121,6 +123,7 @@ impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
             drowned_steps: 0,
             n_passes: 0,
             z: Panel::zeros(n),
+            partials: BlockPartials::default(),
             v,
         })
     }
@@ -148,12 +151,12 @@ impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
 
     fn survey(&mut self) -> Result<(f64, f64), Error> {
         self.n_passes += 1;
-        self.op.block_survey(&self.v, &mut self.z)
+        self.op.block_survey(&self.v, &mut self.z, &mut self.partials)
     }
 
     fn next_pass(&mut self) -> Result<(), Error> {
         self.n_passes += 1;
-        self.op.block_gram(&self.v, &mut self.z)
+        self.op.block_gram(&self.v, &mut self.z, &mut self.partials)
     }
 
     /// Takes the pass just made into the process; `false` where its vectors are dependent.
@@ -162,7 +165,8 @@ impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
             return false;
         };
         self.matrix.push(&block.alpha, &block.beta);
-        self.witnesses.iter_mut().for_each(|witness| witness.advance(&self.matrix));
+        let level = self.settings.level;
+        self.witnesses.iter_mut().for_each(|witness| witness.advance(level, &self.matrix));
         std::mem::swap(&mut self.v, &mut self.z);
         self.basis.push(&self.v);
         true
@@ -187,7 +191,7 @@ impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
     }
 
     fn is_reached(&self) -> bool {
-        self.criteria.is_reached(&self.progress, &self.matrix, &self.witnesses)
+        self.criteria.is_reached(&self.progress, &self.matrix, &self.top, &self.witnesses)
     }
 
     /// One pass in double precision: the value, its vectors, and the noise of all passes before.

@@ -11,6 +11,10 @@
 //! recurrence of the bound but for `f = F' y`, and shifting the solution by `h = (x - J)^-1 f` takes
 //! the noise out: the bound holds with `|g| - |h_1|` in place of `|g|` and `1 + |h|` in place of 1.
 
+use crate::kernels::reduce::dot;
+use crate::kernels::vector::{axpy, scale};
+use crate::simd::Level;
+
 use super::banded::Banded;
 use super::tridiagonal::Tridiagonal;
 
@@ -23,40 +27,31 @@ pub(super) struct Witness {
 
 impl Witness {
     /// From the coordinates of a start vector in the first block.
-    pub(super) fn new(start: Vec<f64>) -> Self {
-        let mut start = start;
-        scale(1.0 / norm(&start), &mut start);
-        Self { vectors: vec![start], matrix: Tridiagonal::default() }
+    pub(super) fn new(level: Level, start: &[f64]) -> Self {
+        Self { vectors: vec![unit(level, start)], matrix: Tridiagonal::default() }
     }
 
     /// One step, once the band matrix has grown by a block.
-    pub(super) fn advance<const B: usize>(&mut self, matrix: &Banded<B>) {
+    pub(super) fn advance<const B: usize>(&mut self, level: Level, matrix: &Banded<B>) {
         let v = &self.vectors[self.vectors.len() - 1];
         let mut z = matrix.matvec(v);
-        let alpha = dot(v, &z);
+        let alpha = dot(level, v, &z[..v.len()]);
         // Two sweeps of classical Gram-Schmidt; earlier vectors are shorter, and zero beyond.
         for _ in 0..2 {
             for v in &self.vectors {
-                let product = dot(v, &z);
-                v.iter().zip(&mut z).for_each(|(v, z)| *z -= product * v);
+                let z = &mut z[..v.len()];
+                axpy(level, -dot(level, v, z), v, z);
             }
         }
-        let beta = norm(&z);
-        self.matrix.push(alpha, beta);
-        scale(1.0 / beta.max(f64::MIN_POSITIVE), &mut z);
-        self.vectors.push(z);
+        self.matrix.push(alpha, dot(level, &z, &z).sqrt());
+        self.vectors.push(unit(level, &z));
     }
 }
 
-/// Over the length of the shorter one.
-fn dot(x: &[f64], y: &[f64]) -> f64 {
-    x.iter().zip(y).map(|(x, y)| x * y).sum()
-}
-
-fn norm(x: &[f64]) -> f64 {
-    dot(x, x).sqrt()
-}
-
-fn scale(factor: f64, x: &mut [f64]) {
-    x.iter_mut().for_each(|x| *x *= factor);
+/// `x` scaled to length one, unless it has none.
+fn unit(level: Level, x: &[f64]) -> Vec<f64> {
+    let norm = dot(level, x, x).sqrt().max(f64::MIN_POSITIVE);
+    let mut unit = vec![0.0; x.len()];
+    scale(level, 1.0 / norm, x, &mut unit);
+    unit
 }

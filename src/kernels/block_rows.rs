@@ -9,9 +9,9 @@ use crate::simd::{Lanes, Load, Simd, Vector};
 use super::panel::{PANEL, Panel};
 use super::rows::Strip;
 
-/// Panels over which a product is summed in lanes, before a scalar takes it: what a first-level
-/// cache holds beside the rows.
-const TILE: usize = 32;
+/// Vectors' worth of panels over which a product is summed in lanes, before a scalar takes it: what a
+/// first-level cache holds beside the rows.
+const TILE: usize = 256;
 
 /// Rows that pass by while panels stay in registers.
 const GROUP: usize = 64;
@@ -68,9 +68,10 @@ pub(super) fn products<S, T, const SCALED: bool, const B: usize>(
     S: Simd,
     T: Load<f32, 16>,
 {
-    for (k, x) in x.chunks(TILE).enumerate() {
+    let panels = TILE / B;
+    for (k, x) in x.chunks(panels).enumerate() {
         let cut = |strip: &Strip<'_, T>| {
-            let start = strip.columns.start + k * TILE * PANEL;
+            let start = strip.columns.start + k * panels * PANEL;
             start..(start + x.len() * PANEL).min(strip.columns.end)
         };
         let tile = Strip { columns: cut(strip), ..strip.clone() };
@@ -229,6 +230,10 @@ fn update_group<S, T, const SCALED: bool, const B: usize>(
 {
     let n = rows.first().map_or(0, |row| row.len());
     let mut k = 0;
+    while S::TILE == 8 && B == 2 && k + 8 <= n {
+        update_panels::<S, T, SCALED, B, 8>(lift, t, rows, next, k, z);
+        k += 8;
+    }
     while S::TILE == 8 && k + 4 <= n {
         update_panels::<S, T, SCALED, B, 4>(lift, t, rows, next, k, z);
         k += 4;

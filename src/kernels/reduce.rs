@@ -85,6 +85,9 @@ impl<T: Load<f64, 8>> Kernel for Survey<'_, T> {
     }
 }
 
+/// Independent accumulators of a survey.
+const CHAINS: usize = 4;
+
 #[inline(always)]
 fn row_moments<S, T, A, const L: usize>(s: S, row: &[T], scale: A) -> (A, A)
 where
@@ -94,17 +97,27 @@ where
 {
     let scale = s.splat(scale);
     let zero = s.splat(A::ZERO);
-    let (mut max, mut sums) = (zero, [zero; 2]);
+    // One chain of maxima, or two of sums, would wait for itself.
+    let (mut max, mut sums) = ([zero; CHAINS], [zero; CHAINS]);
     let (chunks, tail) = row.as_chunks::<L>();
-    for (k, chunk) in chunks.iter().enumerate() {
+    let (groups, rest) = chunks.as_chunks::<CHAINS>();
+    for group in groups {
+        for k in 0..CHAINS {
+            let x = T::load(s, &group[k]).mul(scale);
+            max[k] = max[k].max_abs(x);
+            sums[k] = x.mul_add(x, sums[k]);
+        }
+    }
+    for (k, chunk) in rest.iter().enumerate() {
         let x = T::load(s, chunk).mul(scale);
-        max = max.max_abs(x);
-        sums[k % 2] = x.mul_add(x, sums[k % 2]);
+        max[k] = max[k].max_abs(x);
+        sums[k] = x.mul_add(x, sums[k]);
     }
     if !tail.is_empty() {
         let x = T::load_partial(s, tail).mul(scale);
-        max = max.max_abs(x);
-        sums[0] = x.mul_add(x, sums[0]);
+        max[CHAINS - 1] = max[CHAINS - 1].max_abs(x);
+        sums[CHAINS - 1] = x.mul_add(x, sums[CHAINS - 1]);
     }
-    (max.max(), sums[0].add(sums[1]).sum())
+    let max = max[0].max_abs(max[1]).max_abs(max[2].max_abs(max[3]));
+    (max.max(), sums[0].add(sums[1]).add(sums[2].add(sums[3])).sum())
 }

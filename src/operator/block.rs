@@ -1,15 +1,14 @@
 //! A stored matrix times several vectors at once, in single precision.
 
-use std::ops::Range;
-
 use crate::error::Error;
 use crate::kernels::block::{BlockCols, BlockRows, Scaling};
 use crate::kernels::panel::{Panel, add, entry, set_entry};
 use crate::kernels::reduce::Moments;
 use crate::matrix::{MatRef, Storage};
 use crate::scalar::{ldexp, power_of_two};
-use crate::simd::Load;
+use crate::simd::{Level, Load};
 
+use super::partials::{Partial, Partials};
 use super::{Dense, LinearOperator, Runner, moments};
 
 /// Exponents of a scale up to which vectors can carry it in single precision. Beyond, every element
@@ -21,7 +20,7 @@ pub(crate) trait BlockOperator: LinearOperator {
     /// Whether the elements are no wider than single precision.
     fn is_narrow(&self) -> bool;
 
-    /// `Z = B' (B V)` in single precision.
+    /// `Z = B' (B V)` in single precision. `partials` is room that is kept from pass to pass.
     ///
     /// # Errors
     /// [`Error::Interrupted`] when the caller asked to stop; `Z` is then unspecified.
@@ -29,6 +28,7 @@ pub(crate) trait BlockOperator: LinearOperator {
         &mut self,
         v: &[Panel<N>],
         z: &mut [Panel<N>],
+        partials: &mut BlockPartials<N>,
     ) -> Result<(), Error>;
 
     /// The same, and the largest magnitude and the sum of squares of all entries.
@@ -39,6 +39,7 @@ pub(crate) trait BlockOperator: LinearOperator {
         &mut self,
         v: &[Panel<N>],
         z: &mut [Panel<N>],
+        partials: &mut BlockPartials<N>,
     ) -> Result<(f64, f64), Error>;
 }
 
@@ -51,31 +52,51 @@ impl<R: Runner> BlockOperator for Dense<'_, R> {
         &mut self,
         v: &[Panel<N>],
         z: &mut [Panel<N>],
+        partials: &mut BlockPartials<N>,
     ) -> Result<(), Error> {
-        self.block_pass(v, z, false).map(|_| ())
+        self.block_pass(v, z, partials, false).map(|_| ())
     }
 
     fn block_survey<const N: usize>(
         &mut self,
         v: &[Panel<N>],
         z: &mut [Panel<N>],
+        partials: &mut BlockPartials<N>,
     ) -> Result<(f64, f64), Error> {
-        let moments = self.block_pass(v, z, true)?;
+        let moments = self.block_pass(v, z, partials, true)?;
         Ok((moments.max_abs, moments.sum_of_squares))
     }
 }
 
-/// A piece of a pass: rows of the operator and a partial `Z`.
-struct Piece<const N: usize> {
-    range: Range<usize>,
-    z: Partial<N>,
-    moments: Moments,
-}
-
 /// Part of `Z`, laid out as the kernel of its orientation writes it.
-enum Partial<const N: usize> {
+#[derive(Debug)]
+pub(crate) enum Part<const N: usize> {
     Panels(Vec<Panel<N>>),
     Entries(Vec<[f32; N]>),
+}
+
+/// Room for the partial results of a block pass.
+pub(crate) type BlockPartials<const N: usize> = Partials<Part<N>>;
+
+impl<const N: usize> Partial for Part<N> {
+    fn clear(&mut self) {
+        match self {
+            Self::Panels(z) => z.fill(Panel::ZERO),
+            Self::Entries(z) => z.fill([0.0; N]),
+        }
+    }
+
+    fn add(&mut self, level: Level, other: &Self) {
+        match (self, other) {
+            (Self::Panels(z), Self::Panels(x)) => add(level, x, z),
+            (Self::Entries(z), Self::Entries(x)) => {
+                for (z, x) in z.iter_mut().zip(x) {
+                    (0..N).for_each(|c| z[c] += x[c]);
+                }
+            }
+            _ => unreachable!("all blocks of a matrix have one orientation"),
+        }
+    }
 }
 
 impl<R: Runner> Dense<'_, R> {
@@ -83,12 +104,13 @@ impl<R: Runner> Dense<'_, R> {
         &mut self,
         v: &[Panel<N>],
         z: &mut [Panel<N>],
+        partials: &mut BlockPartials<N>,
         survey: bool,
     ) -> Result<Moments, Error> {
         match self.matrix.storage {
-            Storage::F16(a) => self.typed_pass(a, v, z, survey),
-            Storage::Bf16(a) => self.typed_pass(a, v, z, survey),
-            Storage::F32(a) => self.typed_pass(a, v, z, survey),
+            Storage::F16(a) => self.typed_pass(a, v, z, partials, survey),
+            Storage::Bf16(a) => self.typed_pass(a, v, z, partials, survey),
+            Storage::F32(a) => self.typed_pass(a, v, z, partials, survey),
             Storage::F64(_) => {
                 unreachable!("a wide matrix is never multiplied in single precision")
             }
@@ -100,54 +122,42 @@ impl<R: Runner> Dense<'_, R> {
         a: MatRef<'_, T>,
         v: &[Panel<N>],
         z: &mut [Panel<N>],
+        partials: &mut BlockPartials<N>,
         survey: bool,
     ) -> Result<Moments, Error> {
         let (level, partition, factor) = (self.level, self.partition, self.factor);
-        let by_columns = partition.by_columns;
+        let (by_columns, ncols) = (partition.by_columns, partition.ncols);
         let (carried, scaling) = scaling(self.exponent);
-        let x = Scaled::of(v, carried, by_columns.then_some(partition.ncols));
-        let mut pieces = self.pieces::<N>();
-        self.runner.run(&mut pieces, &|piece| {
-            if survey {
-                piece.moments = moments(level, a, by_columns, factor, &piece.range);
-            }
-            let range = piece.range.clone();
-            match &mut piece.z {
-                Partial::Entries(z) => {
-                    level.run(BlockCols { a, range, x: &x.entries, scaling, z });
+        let x = Scaled::of(v, carried, by_columns.then_some(ncols));
+        let mut blocks: Vec<_> = partition.ranges().enumerate().collect();
+        partials.prepare(blocks.len(), || match by_columns {
+            true => Part::Entries(vec![[0.0; N]; ncols]),
+            false => Part::Panels(Panel::zeros(ncols)),
+        });
+        self.runner.run(&mut blocks, &|(i, range)| {
+            partials.fill(level, *i, |z| {
+                let moments = match survey {
+                    true => moments(level, a, by_columns, factor, range),
+                    false => Moments::EMPTY,
+                };
+                let range = range.clone();
+                match z {
+                    Part::Entries(z) => {
+                        level.run(BlockCols { a, range, x: &x.entries, scaling, z });
+                    }
+                    Part::Panels(z) => {
+                        let t = &mut vec![[0.0; N]; range.len()][..];
+                        level.run(BlockRows { a, range, x: &x.panels, scaling, t, z });
+                    }
                 }
-                Partial::Panels(z) => {
-                    let t = &mut vec![[0.0; N]; range.len()][..];
-                    level.run(BlockRows { a, range, x: &x.panels, scaling, t, z });
-                }
-            }
+                moments
+            });
         })?;
         z.fill(Panel::ZERO);
-        let mut moments = Moments::EMPTY;
-        for piece in pieces {
-            moments = moments.join(piece.moments);
-            match piece.z {
-                Partial::Panels(partial) => add(level, &partial, z),
-                Partial::Entries(partial) => add_entries(&partial, z),
-            }
-        }
-        Ok(moments)
-    }
-
-    fn pieces<const N: usize>(&self) -> Vec<Piece<N>> {
-        let partition = &self.partition;
-        let piece = |i: usize| {
-            let start = i * partition.block_rows;
-            Piece {
-                range: start..(start + partition.block_rows).min(partition.nrows),
-                z: match partition.by_columns {
-                    true => Partial::Entries(vec![[0.0; N]; partition.ncols]),
-                    false => Partial::Panels(Panel::zeros(partition.ncols)),
-                },
-                moments: Moments::EMPTY,
-            }
-        };
-        (0..partition.nblocks()).map(piece).collect()
+        Ok(partials.collect(|part| match part {
+            Part::Panels(sum) => add(level, sum, z),
+            Part::Entries(sum) => add_entries(sum, z),
+        }))
     }
 }
 

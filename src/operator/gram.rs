@@ -5,8 +5,11 @@ use ndarray::{ArrayView2, Axis, Slice};
 
 use crate::error::Error;
 use crate::kernels::magnitude::{abs_axpy, abs_dot, widen};
+use crate::kernels::reduce::Moments;
+use crate::kernels::vector::axpy;
 use crate::matrix::{MatRef, Matrix, Storage};
 use crate::scalar::{Element, with_typed};
+use crate::simd::Aligned;
 
 use super::symmetric::{Factored, Placed, Symmetric, TILE, subtract_rows};
 use super::{Block, BlockOperator, Dense, LinearOperator, Partition, Runner};
@@ -80,19 +83,20 @@ impl<R: Runner> Gram for Dense<'_, R> {
     }
 
     fn abs_gram_matvec(&mut self, x: &[f64], z: &mut [f64]) -> Result<(), Error> {
-        let Self { matrix, partition, factor, .. } = *self;
+        let Self { matrix, level, partition, factor, .. } = *self;
         let x: Vec<f64> = x.iter().map(|x| x * factor).collect();
         let mut t = vec![0.0; partition.nrows];
-        let mut blocks = partition.blocks(&mut t, &mut self.partials);
+        let mut blocks = partition.blocks(&mut t);
+        self.partials.prepare(blocks.len(), || Aligned::zeros(partition.ncols));
         self.runner.run(&mut blocks, &|block| {
-            block.z.fill(0.0);
-            let by_columns = partition.by_columns;
-            with_typed!(Storage, matrix.storage, a => abs_block(a, by_columns, &x, factor, block));
+            self.partials.fill(level, block.index, |part| {
+                let by_columns = partition.by_columns;
+                with_typed!(Storage, matrix.storage, a => abs_block(a, by_columns, &x, factor, block, part));
+                Moments::EMPTY
+            });
         })?;
         z.fill(0.0);
-        for block in &blocks {
-            z.iter_mut().zip(&*block.z).for_each(|(z, part)| *z += part);
-        }
+        self.partials.collect(|sum| axpy(level, 1.0, sum, z));
         Ok(())
     }
 }
@@ -137,8 +141,9 @@ fn abs_block<T: Element>(
     x: &[f64],
     factor: f64,
     block: &mut Block<'_>,
+    z: &mut [f64],
 ) {
-    let (range, t, z) = (block.range.clone(), &mut *block.t, &mut *block.z);
+    let (range, t) = (block.range.clone(), &mut *block.t);
     if by_columns {
         t.fill(0.0);
         (0..a.nrows()).for_each(|i| abs_axpy(x[i], &a.row(i)[range.clone()], t));

@@ -12,12 +12,22 @@ fn homes_cover_all_blocks_once() {
 
 #[test]
 fn every_thread_visits_every_block() {
-    for i in 0..3 {
-        let mut visited: Vec<_> = itinerary(10, home(10, 3, i)).collect();
-        assert!(visited.starts_with(&home(10, 3, i).collect::<Vec<_>>()));
+    for (i, back) in (0..3).flat_map(|i| [(i, false), (i, true)]) {
+        let mut visited = itinerary(10, home(10, 3, i), back);
+        let mut own: Vec<_> = home(10, 3, i).collect();
+        if back {
+            own.reverse();
+        }
+        assert!(visited.starts_with(&own));
         visited.sort_unstable();
         assert_eq!(visited, (0..10).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn a_thread_helps_where_the_owner_comes_last() {
+    assert_eq!(itinerary(4, 0..2, false), [0, 1, 3, 2]);
+    assert_eq!(itinerary(4, 0..2, true), [1, 0, 2, 3]);
 }
 
 #[test]
