@@ -57,11 +57,31 @@ pub trait Runner {
     /// # Errors
     /// [`Error::Interrupted`] when the caller asked to stop.
     fn run<B: Send>(&self, blocks: &mut [B], work: &(dyn Fn(&mut B) + Sync)) -> Result<(), Error>;
+
+    /// The same, from the last block to the first as far as a thread has the choice.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    fn run_back<B: Send>(
+        &self,
+        blocks: &mut [B],
+        work: &(dyn Fn(&mut B) + Sync),
+    ) -> Result<(), Error> {
+        self.run(blocks, work)
+    }
 }
 
 impl<R: Runner> Runner for &R {
     fn run<B: Send>(&self, blocks: &mut [B], work: &(dyn Fn(&mut B) + Sync)) -> Result<(), Error> {
         R::run(self, blocks, work)
+    }
+
+    fn run_back<B: Send>(
+        &self,
+        blocks: &mut [B],
+        work: &(dyn Fn(&mut B) + Sync),
+    ) -> Result<(), Error> {
+        R::run_back(self, blocks, work)
     }
 }
 

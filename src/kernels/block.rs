@@ -43,6 +43,8 @@ pub(crate) struct BlockRows<'a, 'w, T, const B: usize> {
     pub(crate) range: Range<usize>,
     pub(crate) x: &'w [Panel<B>],
     pub(crate) scaling: Scaling,
+    /// Whether the strips are taken from the last to the first.
+    pub(crate) back: bool,
     pub(crate) t: &'w mut [[f32; B]],
     pub(crate) z: &'w mut [Panel<B>],
 }
@@ -61,20 +63,17 @@ impl<T: Load<f32, 16>, const B: usize> Kernel for BlockRows<'_, '_, T, B> {
 impl<'a, T: Load<f32, 16>, const B: usize> BlockRows<'a, '_, T, B> {
     #[inline(always)]
     fn body<S: Simd, const SCALED: bool>(self, s: S, factors: (f32, f32)) {
-        let Self { a, range, x, scaling, t, z } = self;
+        let Self { a, range, x, scaling, back, t, z } = self;
         let lift = Lift::<S, SCALED>::new(s, factors);
         let step = strip_rows::<T>(a.ncols());
         let fetches = a.nrows() * a.ncols() * T::SIZE > LARGE;
-        let cut = |start: usize, nrows: usize| Strip {
-            a,
-            rows: start..(start + nrows).min(range.end),
-            columns: 0..a.ncols(),
-        };
+        let count = range.len().div_ceil(step);
+        let cut = |i: usize| Strip { a, rows: piece(&range, step, i, back), columns: 0..a.ncols() };
         let mut scaled = [[0.0; B]; MAX_ROWS];
-        let mut strip = cut(range.start, step);
-        for t in t.chunks_mut(step) {
-            let next = cut(strip.rows.end, step);
-            let ahead = cut(strip.rows.end, if fetches { step } else { 0 });
+        for i in 0..count {
+            let strip = cut(i);
+            let ahead = if fetches && i + 1 < count { cut(i + 1) } else { strip.no_rows() };
+            let t = &mut t[strip.rows.start - range.start..strip.rows.end - range.start];
             t.fill([0.0; B]);
             products(lift, &strip, &ahead, x, t);
             for (y, x) in scaled.iter_mut().zip(&*t) {
@@ -83,9 +82,15 @@ impl<'a, T: Load<f32, 16>, const B: usize> BlockRows<'a, '_, T, B> {
                 }
             }
             update(lift, &scaled[..t.len()], &strip, &ahead, z);
-            strip = next;
         }
     }
+}
+
+/// The `i`-th piece of a range that is cut every `step`, counted from the end when going `back`.
+fn piece(range: &Range<usize>, step: usize, i: usize, back: bool) -> Range<usize> {
+    let i = if back { range.len().div_ceil(step) - 1 - i } else { i };
+    let start = range.start + i * step;
+    start..range.end.min(start + step)
 }
 
 /// As many rows as a near cache holds, within limits.
@@ -100,6 +105,8 @@ pub(crate) struct BlockCols<'a, 'w, T, const B: usize> {
     pub(crate) range: Range<usize>,
     pub(crate) x: &'w [[f32; B]],
     pub(crate) scaling: Scaling,
+    /// Whether the strips are taken from the last to the first.
+    pub(crate) back: bool,
     pub(crate) z: &'w mut [[f32; B]],
 }
 
@@ -121,19 +128,22 @@ impl<T: Load<f32, 16>, const B: usize> Kernel for BlockCols<'_, '_, T, B> {
 impl<T: Load<f32, 16>, const B: usize> BlockCols<'_, '_, T, B> {
     #[inline(always)]
     fn body<S: Simd, const SCALED: bool>(self, s: S, factors: (f32, f32)) {
-        let Self { a, range, x, scaling, z } = self;
+        let Self { a, range, x, scaling, back, z } = self;
         let lift = Lift::<S, SCALED>::new(s, factors);
-        let mut start = range.start;
-        while start < range.end {
-            let end = (start + COLUMN_STRIP).min(range.end);
-            let strip = Strip { a, rows: 0..a.nrows(), columns: start..end };
-            let next = end..end + strip.columns.len();
-            let ahead = match next.end <= range.end {
-                true => Strip { columns: next, ..strip.clone() },
-                false => strip.no_rows(),
+        let count = range.len().div_ceil(COLUMN_STRIP);
+        let cut = |i: usize| {
+            let columns = piece(&range, COLUMN_STRIP, i, back);
+            Strip { a, rows: 0..a.nrows(), columns }
+        };
+        for i in 0..count {
+            let strip = cut(i);
+            // What is fetched ahead has the width of the strip that fetches.
+            let ahead = match i + 1 < count {
+                true if cut(i + 1).columns.len() == strip.columns.len() => cut(i + 1),
+                _ => strip.no_rows(),
             };
             let mut t = [Panel::<B>::ZERO; COLUMN_STRIP / PANEL];
-            let t = &mut t[..(end - start).div_ceil(PANEL)];
+            let t = &mut t[..strip.columns.len().div_ceil(PANEL)];
             update(lift, x, &strip, &ahead, t);
             for panel in &mut *t {
                 for column in &mut panel.0 {
@@ -141,7 +151,6 @@ impl<T: Load<f32, 16>, const B: usize> BlockCols<'_, '_, T, B> {
                 }
             }
             products(lift, &strip, &strip.no_rows(), t, z);
-            start = end;
         }
     }
 }
@@ -161,5 +170,5 @@ pub fn block_gram_f32<const B: usize>(
     assert_eq!((v.len(), t.len(), z.len()), (panels, a.nrows(), panels), "lengths");
     z.fill(Panel::ZERO);
     let scaling = Scaling { products: 1.0, elements: None };
-    level.run(BlockRows { a, range: 0..a.nrows(), x: v, scaling, t, z });
+    level.run(BlockRows { a, range: 0..a.nrows(), x: v, scaling, back: false, t, z });
 }

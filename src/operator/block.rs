@@ -1,5 +1,7 @@
 //! A stored matrix times several vectors at once, in single precision.
 
+use std::ops::Range;
+
 use crate::error::Error;
 use crate::kernels::block::{BlockCols, BlockRows, Scaling};
 use crate::kernels::panel::{Panel, add, entry, set_entry};
@@ -130,11 +132,12 @@ impl<R: Runner> Dense<'_, R> {
         let (carried, scaling) = scaling(self.exponent);
         let x = Scaled::of(v, carried, by_columns.then_some(ncols));
         let mut blocks: Vec<_> = partition.ranges().enumerate().collect();
+        let back = partials.goes_back(survey);
         partials.prepare(blocks.len(), || match by_columns {
             true => Part::Entries(vec![[0.0; N]; ncols]),
             false => Part::Panels(Panel::zeros(ncols)),
         });
-        self.runner.run(&mut blocks, &|(i, range)| {
+        let work = |(i, range): &mut (usize, Range<usize>)| {
             partials.fill(level, *i, |z| {
                 let moments = match survey {
                     true => moments(level, a, by_columns, factor, range),
@@ -143,16 +146,20 @@ impl<R: Runner> Dense<'_, R> {
                 let range = range.clone();
                 match z {
                     Part::Entries(z) => {
-                        level.run(BlockCols { a, range, x: &x.entries, scaling, z });
+                        level.run(BlockCols { a, range, x: &x.entries, scaling, back, z });
                     }
                     Part::Panels(z) => {
                         let t = &mut vec![[0.0; N]; range.len()][..];
-                        level.run(BlockRows { a, range, x: &x.panels, scaling, t, z });
+                        level.run(BlockRows { a, range, x: &x.panels, scaling, back, t, z });
                     }
                 }
                 moments
             });
-        })?;
+        };
+        match back {
+            true => self.runner.run_back(&mut blocks, &work)?,
+            false => self.runner.run(&mut blocks, &work)?,
+        }
         z.fill(Panel::ZERO);
         Ok(partials.collect(|part| match part {
             Part::Panels(sum) => add(level, sum, z),

@@ -25,6 +25,7 @@ pub(crate) trait Partial: Send {
 #[derive(Debug)]
 pub(crate) struct Partials<P> {
     groups: Vec<Mutex<Group<P>>>,
+    back: bool,
 }
 
 #[derive(Debug)]
@@ -37,7 +38,7 @@ struct Group<P> {
 
 impl<P> Default for Partials<P> {
     fn default() -> Self {
-        Self { groups: Vec::new() }
+        Self { groups: Vec::new(), back: false }
     }
 }
 
@@ -60,6 +61,13 @@ impl<P: Partial> Partials<P> {
                 slot.get_or_insert_with(&make);
             }
         }
+    }
+
+    /// Whether the pass to come had better go back, from the last block to the first: every other one
+    /// does, to begin with what the caches have kept. One that is `first` never does, nor if it is made anew.
+    pub(super) fn goes_back(&mut self, first: bool) -> bool {
+        self.back = !first && !self.back;
+        self.back
     }
 
     /// Has `work` fill the partial result of block `i`, from zero.

@@ -34,13 +34,34 @@ pub(crate) struct BlockRunner<'a> {
 
 impl Runner for BlockRunner<'_> {
     fn run<B: Send>(&self, pieces: &mut [B], work: &(dyn Fn(&mut B) + Sync)) -> Result<(), Error> {
+        self.run_along(pieces, false, work)
+    }
+
+    fn run_back<B: Send>(
+        &self,
+        pieces: &mut [B],
+        work: &(dyn Fn(&mut B) + Sync),
+    ) -> Result<(), Error> {
+        self.run_along(pieces, true, work)
+    }
+}
+
+impl BlockRunner<'_> {
+    fn run_along<B: Send>(
+        &self,
+        pieces: &mut [B],
+        back: bool,
+        work: &(dyn Fn(&mut B) + Sync),
+    ) -> Result<(), Error> {
         let unless_stopped = |piece: &mut B| {
             if !self.stopped.load(Ordering::Relaxed) {
                 work(piece);
             }
         };
         if self.divide && pieces.len() > 1 {
-            share(pieces, &unless_stopped);
+            share(pieces, back, &unless_stopped);
+        } else if back {
+            pieces.iter_mut().rev().for_each(unless_stopped);
         } else {
             pieces.iter_mut().for_each(unless_stopped);
         }

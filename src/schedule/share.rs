@@ -19,14 +19,15 @@ const LINGER: Duration = Duration::from_micros(100);
 /// Counts the passes begun and the solves ended, all of which end the lingering.
 static TURNS: AtomicUsize = AtomicUsize::new(0);
 
-/// Calls `work` on every block from the threads of the current pool.
-pub(super) fn share<B: Send>(blocks: &mut [B], work: &(dyn Fn(&mut B) + Sync)) {
+/// Calls `work` on every block from the threads of the current pool, each of which goes through its home
+/// from the first block to the last, or back.
+pub(super) fn share<B: Send>(blocks: &mut [B], back: bool, work: &(dyn Fn(&mut B) + Sync)) {
     let threads = rayon::current_num_threads();
     let unclaimed: Vec<_> = blocks.iter_mut().map(|block| Mutex::new(Some(block))).collect();
     let (turn, done) = (next_turn(), AtomicUsize::new(0));
     let take_part = || {
         let home = home(unclaimed.len(), threads, rayon::current_thread_index().unwrap_or(0));
-        for i in itinerary(unclaimed.len(), home, turn.is_multiple_of(2)) {
+        for i in itinerary(unclaimed.len(), home, back) {
             // A lock that is held is a block that another thread is about to take.
             let block = unclaimed[i].try_lock().ok().and_then(|mut block| block.take());
             if let Some(block) = block {
@@ -72,9 +73,8 @@ fn home(nblocks: usize, threads: usize, i: usize) -> Range<usize> {
     nblocks * i / threads..nblocks * (i + 1) / threads
 }
 
-/// All blocks in the order in which a thread looks for work: its own, every other time from the last,
-/// which its cache still holds; then those of the other homes, each from the end that its owner reaches
-/// last.
+/// All blocks in the order in which a thread looks for work: its own, then those of the other homes,
+/// each from the end that its owner reaches last.
 fn itinerary(nblocks: usize, home: Range<usize>, back: bool) -> Vec<usize> {
     let others = (home.end..nblocks).chain(0..home.start);
     match back {

@@ -71,12 +71,23 @@ fn assert_near<const B: usize>(z: &[Panel<B>], naive: &Naive, a: &[Vec<f64>], wh
     }
 }
 
-/// The pass by rows and by columns, on every tier.
+/// The pass by rows and by columns, there and back, on every tier.
 fn check<T: Load<f32, 16>, const B: usize>(
     nrows: usize,
     ncols: usize,
     of: fn(f64) -> T,
     gap: usize,
+) {
+    for back in [false, true] {
+        check_along::<T, B>((nrows, ncols), of, gap, back);
+    }
+}
+
+fn check_along<T: Load<f32, 16>, const B: usize>(
+    (nrows, ncols): (usize, usize),
+    of: fn(f64) -> T,
+    gap: usize,
+    back: bool,
 ) {
     let values = numbers((nrows * 31 + ncols) as u64, nrows * (ncols + gap));
     let data: Vec<T> = values.iter().map(|&x| of(x)).collect();
@@ -84,7 +95,7 @@ fn check<T: Load<f32, 16>, const B: usize>(
     let a = MatRef::from_view(view.slice_move(s![.., ..ncols])).unwrap();
     let dense: Vec<Vec<f64>> =
         (0..nrows).map(|i| a.row(i).iter().map(|x| x.to_f64()).collect()).collect();
-    let what = format!("{} {nrows} x {ncols}, {B} vectors", T::NAME);
+    let what = format!("{} {nrows} x {ncols}, {B} vectors, back: {back}", T::NAME);
     let scaling = Scaling { products: -0.5, elements: None };
 
     let x = panels::<B>(1, ncols);
@@ -92,7 +103,7 @@ fn check<T: Load<f32, 16>, const B: usize>(
     let by_rows = Level::all().into_iter().map(|level| {
         let mut z = Panel::zeros(ncols);
         let mut t = vec![[0.0; B]; nrows];
-        level.run(BlockRows { a, range: 0..nrows, x: &x, scaling, t: &mut t, z: &mut z });
+        level.run(BlockRows { a, range: 0..nrows, x: &x, scaling, back, t: &mut t, z: &mut z });
         z
     });
     let by_rows: Vec<_> = by_rows.collect();
@@ -104,7 +115,7 @@ fn check<T: Load<f32, 16>, const B: usize>(
         (0..ncols).map(|j| dense.iter().map(|row| row[j]).collect()).collect();
     let by_columns = Level::all().into_iter().map(|level| {
         let mut z = vec![[0.0; B]; nrows];
-        level.run(BlockCols { a, range: 0..ncols, x: &x, scaling, z: &mut z });
+        level.run(BlockCols { a, range: 0..ncols, x: &x, scaling, back, z: &mut z });
         z
     });
     let by_columns: Vec<_> = by_columns.collect();
@@ -138,7 +149,8 @@ fn scaled_elements_give_the_bits_of_scaled_vectors() {
         let (mut z, mut t) = (Panel::zeros(ncols), vec![[0.0; 2]; nrows]);
         let x = panels::<2>(3, ncols);
         let level = Level::current().unwrap();
-        level.run(BlockRows { a, range: 0..nrows, x: &x, scaling, t: &mut t, z: &mut z });
+        let (range, back) = (0..nrows, false);
+        level.run(BlockRows { a, range, x: &x, scaling, back, t: &mut t, z: &mut z });
         z
     };
     let plain = pass(&values, Scaling { products: 1.0, elements: None });

@@ -34,6 +34,8 @@ fn a_thread_helps_where_the_owner_comes_last() {
 fn every_block_is_worked_on_once() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().expect("three threads");
     let mut blocks = vec![0; 100];
-    pool.install(|| share(&mut blocks, &|block| *block += 1));
-    assert_eq!(blocks, [1; 100]);
+    for back in [false, true] {
+        pool.install(|| share(&mut blocks, back, &|block| *block += 1));
+    }
+    assert_eq!(blocks, [2; 100]);
 }
