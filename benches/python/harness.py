@@ -5,9 +5,9 @@ each time. A ratio is formed within a round, so that whatever disturbs the machi
 its sides, and reported as the median over the rounds with its range.
 
 A sample is the median of several calls where calls are short. A pause comes before it: the threads
-of a BLAS spin for a while when their work is done, on the cores of whoever comes next. A call that is
-not counted follows, for any engine: cores come out of a pause at a lower clock, which a call of some
-milliseconds feels and one of a second does not.
+of a BLAS spin for a while when their work is done, on the cores of whoever comes next. A call that
+is not counted follows, for any engine: cores come out of a pause at a lower clock, which a call of
+some milliseconds feels and one of a second does not.
 """
 
 import gc
