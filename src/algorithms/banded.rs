@@ -19,16 +19,6 @@ const MAX_STEPS: usize = 12;
 /// Steps of an inverse iteration from a value that bisection found.
 const INVERSE_STEPS: usize = 2;
 
-/// Steps of an iteration for the second eigenpair.
-const LOOK_STEPS: usize = 8;
-
-/// How many of them, first, keep the shift beside the top. What they make of the top is taken out.
-const DEFLATED_STEPS: usize = 6;
-
-/// How far above the top that shift lies, relative to it: much nearer, and the error of its vector would
-/// drown the second.
-const ABOVE: f64 = 1e-6;
-
 /// Halvings of a bracket that leave nothing anyone could see.
 const BISECTIONS: usize = 40;
 
@@ -118,24 +108,6 @@ impl<const B: usize> Banded<B> {
         self.bisect(2, 0.0, top)
     }
 
-    /// The second eigenpair, or `None` where a few steps find another: a look that must cost less than
-    /// a pass over a matrix.
-    pub(super) fn beside(&self, top: &Pair) -> Option<Pair> {
-        let mut x: Vec<f64> = (0..self.order).map(|i| 1.0 + (i % 7) as f64).collect();
-        let mut shift = top.theta * (1.0 + ABOVE);
-        for step in 1..=LOOK_STEPS {
-            self.factors(shift).solve(&mut x);
-            let product: f64 = x.iter().zip(&top.vector).map(|(x, y)| x * y).sum();
-            x.iter_mut().zip(&top.vector).for_each(|(x, y)| *x -= product * y);
-            normalize(&mut x);
-            if step >= DEFLATED_STEPS {
-                shift = self.quotient(&x);
-            }
-        }
-        let is_second = self.count_above(shift + ABOVE * top.theta) == 1;
-        is_second.then_some(Pair { theta: shift, vector: x })
-    }
-
     /// Unit vectors of the largest eigenvalues beside the top, as many as it takes until all of them
     /// together exceed `enough`, at most `most`; none where that many do not.
     pub(super) fn others(&self, top: f64, enough: f64, most: usize) -> Vec<Vec<f64>> {
@@ -203,15 +175,6 @@ impl<const B: usize> Banded<B> {
 
     fn quotient(&self, x: &[f64]) -> f64 {
         self.matvec(x).iter().zip(x).map(|(y, x)| y * x).sum()
-    }
-
-    /// The square of how far the image of a unit vector is from `theta` times it, within the matrix and
-    /// without.
-    pub(super) fn residual_squared(&self, pair: &Pair) -> f64 {
-        let image = self.matvec(&pair.vector);
-        let (inside, outside) = image.split_at(self.order);
-        let inside = inside.iter().zip(&pair.vector).map(|(y, x)| (y - pair.theta * x).powi(2));
-        inside.sum::<f64>() + outside.iter().map(|y| y * y).sum::<f64>()
     }
 
     /// The eigenvalue that has `rank - 1` above it, between `low` and `high`.

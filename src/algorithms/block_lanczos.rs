@@ -191,7 +191,7 @@ impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
     }
 
     fn is_reached(&self) -> bool {
-        self.criteria.is_reached(&self.progress, &self.matrix, &self.top, &self.witnesses)
+        self.criteria.is_reached(&self.progress, &self.matrix, &self.witnesses)
     }
 
     /// One pass in double precision: the value, its vectors, and the noise of all passes before.

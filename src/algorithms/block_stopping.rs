@@ -1,7 +1,7 @@
 //! When a block Lanczos run has reached its goal: the rule of `stopping`, with a witness for every
 //! random vector of the block and an allowance for the noise of single precision.
 
-use super::banded::{Banded, Pair};
+use super::banded::Banded;
 use super::bounds::{Christoffel, Noise, bisect};
 use super::stopping::{Target, VALUE_FAILURE_PROB, VALUE_WIDTH, rounding_margin};
 use super::witness::Witness;
@@ -90,14 +90,13 @@ impl Criteria {
         &self,
         progress: &Progress,
         matrix: &Banded<B>,
-        top: &Pair,
         witnesses: &[Witness],
     ) -> bool {
         match self.target {
             Target::Rtol(rtol) | Target::Candidate(rtol) => {
                 progress.calm_steps >= 2
+                    && has_small_error(progress, matrix, rtol)
                     && self.is_within(progress, witnesses, rtol.max(VALUE_WIDTH))
-                    && has_small_error(progress, matrix, top, rtol)
             }
             Target::Width { width, .. } => self.is_within(progress, witnesses, width),
         }
@@ -158,28 +157,8 @@ impl Progress {
 
 /// Whether Kato-Temple's bound on the error of sigma is below `rtol`, given that the value belongs
 /// to the top.
-///
-/// It divides by the distance to the second value, which may be small. Where the second Ritz vector is
-/// good as well, the third value counts in its place: with orthonormal Ritz vectors `x_1, x_2`, their
-/// residuals `r_i`, and all eigenvalues of `M` on the complement of the two below `c`, a Schur
-/// complement shows that none of `M` reaches `x` if
-/// `r_1^2 / (x - theta_1) + r_2^2 / (x - theta_2) < x - c`
-/// (Mathias, SIAM J. Matrix Anal. Appl. 19 (1998) 541-550, has such bounds in general).
-fn has_small_error<const B: usize>(
-    progress: &Progress,
-    matrix: &Banded<B>,
-    top: &Pair,
-    rtol: f64,
-) -> bool {
+fn has_small_error<const B: usize>(progress: &Progress, matrix: &Banded<B>, rtol: f64) -> bool {
     let Progress { theta, residual_squared, .. } = *progress;
-    let reach = 2.0 * rtol * theta;
-    let gap = residual_squared / reach;
-    if residual_squared.sqrt() <= reach || matrix.count_above(theta - gap) <= 1 {
-        return true;
-    }
-    matrix.beside(top).is_some_and(|second| {
-        let x = theta + reach;
-        let gap = gap + matrix.residual_squared(&second) / (x - second.theta);
-        matrix.count_above(x - gap) <= 2
-    })
+    let gap = residual_squared / (2.0 * rtol * theta);
+    residual_squared.sqrt() <= 2.0 * rtol * theta || matrix.count_above(theta - gap) <= 1
 }

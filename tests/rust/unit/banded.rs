@@ -33,30 +33,6 @@ fn the_top_and_the_second_of_a_path_are_the_closed_form() {
 }
 
 #[test]
-fn a_look_beside_the_top_finds_the_second_or_nothing() {
-    let mut found = 0;
-    for k in 2..30 {
-        let (matrix, n) = (path(k), 2 * k);
-        let top = matrix.top(&Pair::default());
-        let Some(second) = matrix.beside(&top) else { continue };
-        found += 1;
-        assert!((second.theta - eigenvalue(n, 2)).abs() < 1e-5, "k = {k}: {}", second.theta);
-        assert!(matrix.residual_squared(&second) < second.vector[n - 1].powi(2) + 1e-5, "k = {k}");
-        let product: f64 = second.vector.iter().zip(&top.vector).map(|(x, y)| x * y).sum();
-        assert!(product.abs() < 1e-8, "k = {k}: {product}");
-    }
-    assert!(found > 20, "found {found} of 28");
-}
-
-#[test]
-fn the_residual_counts_what_leads_out_of_the_matrix() {
-    let mut matrix = Banded::default();
-    matrix.push(&[[1.0, 2.0], [2.0, 5.0]], &[[3.0, 4.0], [0.0, 6.0]]);
-    let pair = Pair { theta: 1.0, vector: vec![1.0, 0.0] };
-    assert_eq!(matrix.residual_squared(&pair), 4.0 + 9.0);
-}
-
-#[test]
 fn a_start_orthogonal_to_the_top_is_no_trap() {
     // The antisymmetric vectors of a path are an invariant space without the top.
     let matrix = path(10);
