@@ -5,8 +5,8 @@
 //! `1 - VALUE_FAILURE_PROB` over the start, `sigma_1` lies within a percent of the value (or within
 //! `rtol`, if that is larger) *and*
 //! Kato-Temple's bound is below `rtol` *and* two steps in a row changed the value by less than a
-//! tenth of it. An `rtol` below [`CROWDED`] asks besides that nothing unseen lie within the percent:
-//! `sigma_1` is then within `rtol` of the value, with probability `1 - CROWD_FAILURE_PROB`.
+//! tenth of it *and* nothing unseen lies within the percent: `sigma_1` is within `rtol` of the value
+//! with probability `1 - CROWD_FAILURE_PROB` (decision 0012).
 //!
 //! | here | Saad, Numerical Methods for Large Eigenvalue Problems (2011), 3.2 |
 //! |---|---|
@@ -20,13 +20,14 @@ use super::tridiagonal::Tridiagonal;
 /// first. The price of a smaller one is a few more passes.
 pub(crate) const VALUE_FAILURE_PROB: f64 = 1e-6;
 
-/// Relative errors below which a second value within a percent of the first must be excluded. The
-/// passes that exclude a percent at `VALUE_FAILURE_PROB` resolve what is further apart than this.
-const CROWDED: f64 = 1e-6;
-
 /// Probability, over the start vector, that values which lie closer together than Kato-Temple's
 /// bound supposes are taken for one.
-const CROWD_FAILURE_PROB: f64 = 1e-2;
+const CROWD_FAILURE_PROB: f64 = 1e-3;
+
+/// The same for an `rtol` below [`FINE`]: each of the last steps brings more than a digit, and the
+/// one that excludes the rest of the crowd has as a rule gone past what was asked.
+const FINE_CROWD_FAILURE_PROB: f64 = 1e-2;
+const FINE: f64 = 1e-6;
 
 /// The nearest distance at which rounding still lets the recurrence of the bound grow.
 const NEAREST: f64 = 1e-13;
@@ -72,7 +73,7 @@ pub(crate) struct State {
 pub(crate) struct Criteria {
     target: Target,
     bound: Christoffel,
-    /// The same for [`CROWD_FAILURE_PROB`].
+    /// The same for a crowd at the top.
     crowd: Christoffel,
     /// What rounding may do to sigma, relative.
     pub(crate) margin: f64,
@@ -99,7 +100,7 @@ impl Criteria {
             true => Christoffel::complex(ncols, p, warm_factor(is_warm)),
             false => Christoffel::new(ncols, p, warm_factor(is_warm)),
         };
-        let (bound, crowd) = (christoffel(failure_prob), christoffel(CROWD_FAILURE_PROB));
+        let (bound, crowd) = (christoffel(failure_prob), christoffel(crowd_failure_prob(&target)));
         let must_exhaust = ncols <= ALWAYS_EXHAUSTED;
         Self { target, bound, crowd, margin: rounding_margin(nrows), must_exhaust, vectors }
     }
@@ -142,7 +143,7 @@ impl Criteria {
     /// Whether no larger value lies unresolved beside the one found.
     fn is_alone(&self, state: &State, matrix: &Tridiagonal, ceiling: f64, rtol: f64) -> bool {
         let x = state.lambda * (1.0 + 2.0 * rtol.max(NEAREST));
-        rtol >= CROWDED || ceiling <= x || self.crowd.excludes(matrix, x)
+        ceiling <= x || self.crowd.excludes(matrix, x)
     }
 
     /// Whether `sigma_1 <= (1 + width) * sqrt(lambda)`, rounding included, but for the failure
@@ -160,6 +161,14 @@ impl Criteria {
             false => self.bound.upper(matrix, state.lambda, ceiling),
         };
         top.min(ceiling).max(state.lambda)
+    }
+}
+
+/// Probability that a run with this target takes a crowd at the top for one value.
+pub(super) fn crowd_failure_prob(target: &Target) -> f64 {
+    match *target {
+        Target::Rtol(rtol) | Target::Candidate(rtol) if rtol < FINE => FINE_CROWD_FAILURE_PROB,
+        _ => CROWD_FAILURE_PROB,
     }
 }
 

@@ -10,7 +10,7 @@ import pytest
 
 from matrices import naive_norm, orthonormal, random, second_difference, with_spectrum
 from precise import precise_norm
-from rsspecnorm import leading_triplet, spectral_bounds, spectral_norm
+from rsspecnorm import leading_triplet, spectral_bounds, spectral_norm, spectral_norms
 
 SHARP = 1e-14
 
@@ -34,6 +34,32 @@ def test_gap_is_resolved_to_the_tolerance(gap, rtol):
     sigmas = np.r_[1 + gap, np.ones(3), np.linspace(0.999, 0.5, 60)]
     a, sigma = turned(sigmas)
     assert spectral_norm(a, rtol=rtol) == pytest.approx(sigma, rel=rtol + 1e-14)
+
+
+CROWDS = {
+    "pair": lambda gap, _: [1, 1 - gap],
+    "triple": lambda gap, _: [1, 1 - gap, 1 - 2 * gap],
+    "cluster": lambda gap, rng: 1 - gap * np.r_[0, rng.uniform(0, 1, rng.integers(2, 30))],
+    "one above a cluster": lambda gap, rng: np.r_[1, np.full(rng.integers(2, 30), 1 - gap)],
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64])
+@pytest.mark.parametrize("crowd", CROWDS)
+def test_crowd_at_the_top_is_not_taken_for_one_value(crowd, dtype):
+    rng = np.random.default_rng(len(crowd))
+    many = []
+    for seed in range(30):
+        nrows, ncols = sorted(rng.integers(140, 260, 2))[:: rng.choice([-1, 1])]
+        top = CROWDS[crowd](10 ** rng.uniform(-7, -1.5), rng)
+        below = rng.uniform(0, 0.98, min(nrows, ncols) - len(top))
+        a = with_spectrum(np.r_[top, below], nrows, ncols, seed=seed)
+        many.append((a * 10 ** rng.uniform(-3, 3)).astype(dtype))
+    exact = [np.linalg.norm(a.astype(np.result_type(a, np.float64)), 2) for a in many]
+    np.testing.assert_allclose(spectral_norms(many, rtol=1e-6), exact, rtol=1e-6)
+    bounds = [spectral_bounds(a, width=1e-3) for a in many]
+    assert all(b.lower <= x * (1 + 1e-14) for b, x in zip(bounds, exact, strict=True))
+    assert all(x <= b.upper * (1 + 1e-14) for b, x in zip(bounds, exact, strict=True))
 
 
 @pytest.mark.parametrize("rtol", [1e-4, 1e-10])

@@ -19,7 +19,7 @@ impl Noise {
     }
 
     /// Between 0 and 1.
-    fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         (self.bits() >> 11) as f64 * 0.5_f64.powi(53)
     }
 
