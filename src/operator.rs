@@ -10,6 +10,7 @@ pub(crate) mod complex;
 pub(crate) mod divide;
 pub(crate) mod gather;
 pub(crate) mod gram;
+pub(crate) mod near;
 mod partials;
 pub(crate) mod step;
 pub(crate) mod symmetric;

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::kernels::matvec::{matvec, rmatvec};
 use crate::matrix::{Batch, MatRef, Matrix, Storage};
 use crate::operator::gather::{fill_lanes, survey, widened};
+use crate::operator::near::NearCopy;
 use crate::operator::{Dense, Runner};
 use crate::route::{Route, Unit, route, shape};
 use crate::scalar::{Element, ldexp, ldexp_down, ldexp_up, with_typed};
@@ -157,7 +158,7 @@ fn one(matrix: &Matrix<'_>, wanted: Wanted, level: Level) -> Solution {
     Solution { elapsed: begin.elapsed(), ..solution }
 }
 
-/// Solves one matrix by iteration.
+/// Solves one matrix by iteration, on a copy if that is faster.
 fn iterate<R: Runner>(
     matrix: &Matrix<'_>,
     v0: Option<&[f64]>,
@@ -166,6 +167,20 @@ fn iterate<R: Runner>(
     runner: R,
 ) -> Result<Solution, Error> {
     let begin = Instant::now();
+    let solution = match NearCopy::of(matrix) {
+        Some(copy) => iterate_on(&copy.view(matrix), v0, request, level, runner)?,
+        None => iterate_on(matrix, v0, request, level, runner)?,
+    };
+    Ok(Solution { elapsed: begin.elapsed(), ..solution })
+}
+
+fn iterate_on<R: Runner>(
+    matrix: &Matrix<'_>,
+    v0: Option<&[f64]>,
+    request: &Request<'_>,
+    level: Level,
+    runner: R,
+) -> Result<Solution, Error> {
     let settings = Settings {
         level,
         target: target(matrix, request.goal),
@@ -198,7 +213,7 @@ fn iterate<R: Runner>(
         let is_narrow = solution.upper <= (1.0 + width) * solution.lower;
         solution.converged &= is_narrow || solution.sigma.is_nan();
     }
-    Ok(Solution { elapsed: begin.elapsed(), ..solution })
+    Ok(solution)
 }
 
 /// Lanczos and a proof of what it found.

@@ -1,6 +1,6 @@
 //! Every shape, and every layout in memory of one matrix.
 
-use ndarray::{Array2, s};
+use ndarray::{Array2, ArrayView2, s};
 use rsspecnorm::{Control, MatRef, Matrix, Method, Request, solve, spectral_norm};
 
 use crate::common::{bits, gaussian, one};
@@ -122,4 +122,23 @@ fn slice_of_the_wrong_length_is_no_matrix() {
     assert!(Matrix::from_slice(&data, 2, 4).is_none());
     assert!(MatRef::from_slice(&data, 7, 1).is_none());
     assert!(Matrix::from_slice(&data, usize::MAX, 6).is_none());
+}
+
+#[test]
+fn where_the_rows_lie_changes_no_bit() {
+    // Copied if they lie ill, never copied for their length, too large to copy.
+    for (nrows, ncols) in [(200, 136), (200, 137), (600, 520)] {
+        let a = gaussian(nrows, ncols, 6);
+        let mut memory = vec![0.0; a.len() + 8];
+        let request = Request { vectors: true, ..Request::default() };
+        let expected = bits(&one(a.view(), &request));
+        let turned = bits(&one(a.t(), &request));
+        for offset in 0..8 {
+            let data = &mut memory[offset..offset + a.len()];
+            data.copy_from_slice(a.as_slice().expect("in standard layout"));
+            let b = ArrayView2::from_shape((nrows, ncols), &*data).expect("as many elements");
+            assert_eq!(bits(&one(b, &request)), expected, "{nrows} x {ncols}, {offset}");
+            assert_eq!(bits(&one(b.t(), &request)), turned, "{nrows} x {ncols}, {offset}");
+        }
+    }
 }
