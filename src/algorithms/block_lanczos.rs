@@ -183,11 +183,13 @@ impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
         reached
     }
 
-    /// Whether the space has no room for another block, or the noise stays too loud for the bound.
+    /// Whether the space has no room for another block, or the noise is and stays too loud for the bound.
     fn is_hopeless(&mut self) -> bool {
         let is_drowned = self.criteria.is_drowned(&self.progress, &self.witnesses);
         self.drowned_steps = if is_drowned { self.drowned_steps + 1 } else { 0 };
-        self.drowned_steps > PATIENCE || self.basis.len() + B > self.op.shape().1
+        self.drowned_steps > PATIENCE
+            || self.criteria.is_sunk(&self.progress, &self.witnesses)
+            || self.basis.len() + B > self.op.shape().1
     }
 
     fn is_reached(&self) -> bool {

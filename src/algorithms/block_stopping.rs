@@ -27,6 +27,9 @@ const FIRST_WIDTH: f64 = 1e-6;
 /// missed their tolerance with 10 of them and 2 with 60, which cost a Gaussian one pass in 100.
 const REACH: f64 = 60.0;
 
+/// How many times its last rise a value may rise yet.
+const FAR: f64 = 30.0;
+
 /// Share of its width by which the upper bound may lie above what the witnesses prove.
 const TIGHT: f64 = 1e-3;
 
@@ -39,6 +42,8 @@ pub(super) struct Progress {
     ritz: f64,
     /// The value: a lower bound of `sigma_1^2`, but for noise before the last pass.
     pub(super) lambda: f64,
+    /// By what share of it the last step raised it.
+    rise: f64,
     /// Noise of all steps together.
     noise: f64,
     n_steps: usize,
@@ -50,6 +55,7 @@ impl Progress {
     pub(super) fn step(&mut self, theta: f64, residual_squared: f64, criteria: &Criteria) {
         let lambda = (theta + residual_squared / theta).max(self.lambda);
         let is_calm = lambda - self.lambda <= criteria.calm_change() * lambda;
+        self.rise = 1.0 - self.lambda / lambda;
         self.calm_steps = if is_calm { self.calm_steps + 1 } else { 0 };
         self.n_steps += 1;
         self.noise = NOISE * lambda * (self.n_steps as f64).sqrt();
@@ -146,6 +152,18 @@ impl Criteria {
         is_settled
             && witnesses.iter().all(|w| self.bound.excludes(&w.matrix, x))
             && !self.is_within(progress, witnesses, width)
+    }
+
+    /// Whether the noise outweighs the start and will go on to: both it and its weight grow from step to
+    /// step, and only where the value has far to rise may the bound get clear of it.
+    pub(super) fn is_sunk(&self, progress: &Progress, witnesses: &[Witness]) -> bool {
+        let width = match self.target {
+            Target::Rtol(rtol) | Target::Candidate(rtol) => rtol.max(VALUE_WIDTH),
+            Target::Width { width, .. } => width,
+        };
+        let x = self.within(progress, width) * (1.0 + FAR * progress.rise);
+        let noise = progress.noise();
+        self.ceiling > x && witnesses.iter().any(|w| self.bound.is_drowned(&w.matrix, x, noise))
     }
 
     /// What `sigma_1^2` must lie below for `sigma_1 <= (1 + width) * sqrt(lambda)`, rounding

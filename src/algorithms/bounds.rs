@@ -56,6 +56,11 @@ impl Christoffel {
         delta > 0.0 && exceeds(t, x, (whole / delta) * (whole / delta))
     }
 
+    /// Whether the noise outweighs at `x` what the start has along the top vector at least.
+    pub(crate) fn is_drowned(&self, t: &Tridiagonal, x: f64, noise: Noise) -> bool {
+        x > noise.top && self.threshold.sqrt() * noise.size * t.resolvent_norm(x) >= 1.0
+    }
+
     /// The upper bound on `lambda`, given the top Ritz value and a deterministic bound.
     pub(crate) fn upper(&self, t: &Tridiagonal, top: f64, ceiling: f64) -> f64 {
         if !self.excludes(t, ceiling) {
