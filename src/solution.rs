@@ -101,8 +101,13 @@ pub(crate) fn solve_unit<R: Runner + Copy>(
             Route::Eight => return eights(batch, unit, wanted, level, sink),
             Route::One => one(matrix, wanted, level),
             Route::Lanczos => {
-                let v0 = request.v0.map(|v0| v0[i]);
-                iterate(matrix, v0, request, level, runner)?
+                let (begin, v0) = (Instant::now(), request.v0.map(|v0| v0[i]));
+                let on = |matrix: &Matrix<'_>| iterate(matrix, v0, request, level, runner);
+                let solution = match NearCopy::of(matrix) {
+                    Some(copy) => on(&copy.view(matrix))?,
+                    None => on(matrix)?,
+                };
+                Solution { elapsed: begin.elapsed(), ..solution }
             }
         };
         (sink.solution)(i, solution)?;
@@ -158,23 +163,8 @@ fn one(matrix: &Matrix<'_>, wanted: Wanted, level: Level) -> Solution {
     Solution { elapsed: begin.elapsed(), ..solution }
 }
 
-/// Solves one matrix by iteration, on a copy if that is faster.
+/// Solves one matrix by iteration.
 fn iterate<R: Runner>(
-    matrix: &Matrix<'_>,
-    v0: Option<&[f64]>,
-    request: &Request<'_>,
-    level: Level,
-    runner: R,
-) -> Result<Solution, Error> {
-    let begin = Instant::now();
-    let solution = match NearCopy::of(matrix) {
-        Some(copy) => iterate_on(&copy.view(matrix), v0, request, level, runner)?,
-        None => iterate_on(matrix, v0, request, level, runner)?,
-    };
-    Ok(Solution { elapsed: begin.elapsed(), ..solution })
-}
-
-fn iterate_on<R: Runner>(
     matrix: &Matrix<'_>,
     v0: Option<&[f64]>,
     request: &Request<'_>,

@@ -116,10 +116,18 @@ impl Criteria {
             Target::Rtol(rtol) | Target::Candidate(rtol) => {
                 progress.calm_steps >= 2
                     && has_small_error(progress, matrix, rtol)
-                    && self.is_within(progress, witnesses, rtol.max(VALUE_WIDTH))
+                    && self.is_within(progress, witnesses, self.width())
                     && (is_candidate || self.is_alone(progress, matrix, witnesses, rtol))
             }
             Target::Width { width, .. } => self.is_within(progress, witnesses, width),
+        }
+    }
+
+    /// The width of the interval that must hold `sigma_1`.
+    fn width(&self) -> f64 {
+        match self.target {
+            Target::Rtol(rtol) | Target::Candidate(rtol) => rtol.max(VALUE_WIDTH),
+            Target::Width { width, .. } => width,
         }
     }
 
@@ -142,14 +150,9 @@ impl Criteria {
     /// Whether nothing but the noise stands between the bound and the goal. A few steps more get most
     /// bounds clear of it, but not where most singular values lie within the width of the top.
     pub(super) fn is_drowned(&self, progress: &Progress, witnesses: &[Witness]) -> bool {
-        let (width, is_settled) = match self.target {
-            Target::Rtol(rtol) | Target::Candidate(rtol) => {
-                (rtol.max(VALUE_WIDTH), progress.calm_steps >= 2)
-            }
-            Target::Width { width, .. } => (width, true),
-        };
+        let (width, has_width) = (self.width(), matches!(self.target, Target::Width { .. }));
         let x = self.within(progress, width);
-        is_settled
+        (has_width || progress.calm_steps >= 2)
             && witnesses.iter().all(|w| self.bound.excludes(&w.matrix, x))
             && !self.is_within(progress, witnesses, width)
     }
@@ -157,11 +160,7 @@ impl Criteria {
     /// Whether the noise outweighs the start and will go on to: both it and its weight grow from step to
     /// step, and only where the value has far to rise may the bound get clear of it.
     pub(super) fn is_sunk(&self, progress: &Progress, witnesses: &[Witness]) -> bool {
-        let width = match self.target {
-            Target::Rtol(rtol) | Target::Candidate(rtol) => rtol.max(VALUE_WIDTH),
-            Target::Width { width, .. } => width,
-        };
-        let x = self.within(progress, width) * (1.0 + FAR * progress.rise);
+        let x = self.within(progress, self.width()) * (1.0 + FAR * progress.rise);
         let noise = progress.noise();
         self.ceiling > x && witnesses.iter().any(|w| self.bound.is_drowned(&w.matrix, x, noise))
     }

@@ -167,7 +167,7 @@ impl Criteria {
 /// Probability that a run with this target takes a crowd at the top for one value.
 pub(super) fn crowd_failure_prob(target: &Target) -> f64 {
     match *target {
-        Target::Rtol(rtol) | Target::Candidate(rtol) if rtol < FINE => FINE_CROWD_FAILURE_PROB,
+        Target::Rtol(rtol) if rtol < FINE => FINE_CROWD_FAILURE_PROB,
         _ => CROWD_FAILURE_PROB,
     }
 }

@@ -1,10 +1,7 @@
 //! `a / d`, element by element: the last thing that happens to a normalised matrix.
 
 use crate::scalar::{exponent, power_of_two};
-use crate::simd::{Kernel, Lanes, Real, Save, Simd, Vector};
-
-/// Bytes of a cache line.
-pub(super) const LINE: usize = 64;
+use crate::simd::{Kernel, LINE, Lanes, Real, Save, Simd, Vector};
 
 /// What every element is divided by: `a / d` is computed as `(a * shift) / divisor`, where `shift`
 /// is one unless `d` lies near the edge of the range of `A`.

@@ -3,9 +3,8 @@
 #![expect(clippy::needless_range_loop, reason = "one index runs over several arrays of lanes")]
 
 use crate::scalar::Element;
-use crate::simd::{Lanes, Load, Real, Simd, Vector};
+use crate::simd::{LINE, Lanes, Load, Real, Simd, Vector};
 
-use super::divide::LINE;
 use super::lanewise::Entry;
 
 /// The longest side of a tiny matrix. Beyond it, the lanes would not fit the first-level cache.

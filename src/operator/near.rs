@@ -5,17 +5,17 @@
 //! than two. Where the rows lie never shows in a result.
 
 use crate::matrix::{MatRef, Matrix, Storage};
-use crate::simd::Aligned;
+use crate::simd::{Aligned, LANES, LINE};
 
 /// Elements of a copy at most: it is to stay in the second-level cache.
 const MAX_ELEMENTS: usize = 1 << 18;
 
-/// Bytes of a cache line, and doubles on one.
-const LINE: usize = 64;
-const LANES: usize = LINE / size_of::<f64>();
-
 /// The rows of a matrix, each of which begins a cache line.
-pub(crate) struct NearCopy(Aligned);
+pub(crate) struct NearCopy {
+    elements: Aligned,
+    nrows: usize,
+    ncols: usize,
+}
 
 impl NearCopy {
     /// A copy of a real matrix whose rows are whole lines long but begin within one, if it is small enough.
@@ -26,18 +26,15 @@ impl NearCopy {
         if !fits || data.as_ptr().addr().is_multiple_of(LINE) {
             return None;
         }
-        let mut copy = Aligned::zeros(data.len());
-        copy.copy_from_slice(data);
-        Some(Self(copy))
+        let mut elements = Aligned::zeros(data.len());
+        elements.copy_from_slice(data);
+        Some(Self { elements, nrows: a.nrows(), ncols: a.ncols() })
     }
 
     /// The matrix of which this is a copy, to be read from here.
     pub(crate) fn view(&self, original: &Matrix<'_>) -> Matrix<'_> {
-        let (mut nrows, mut ncols) = original.shape();
-        if original.transposed {
-            (nrows, ncols) = (ncols, nrows);
-        }
-        let a = MatRef::from_slice(&self.0, nrows, ncols).expect("a copy has as many elements");
+        let a = MatRef::from_slice(&self.elements, self.nrows, self.ncols)
+            .expect("a copy has as many elements");
         Matrix { storage: Storage::F64(a), transposed: original.transposed, complex: false }
     }
 }

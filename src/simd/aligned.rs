@@ -8,7 +8,7 @@ use std::ops::{Deref, DerefMut};
 use super::vector::Real;
 
 /// Bytes of a cache line and of a virtual vector.
-const LINE: usize = 64;
+pub(crate) const LINE: usize = 64;
 
 /// Doubles of a virtual vector.
 pub(crate) const LANES: usize = LINE / size_of::<f64>();

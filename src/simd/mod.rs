@@ -23,7 +23,7 @@ mod sums;
 mod transpose;
 mod vector;
 
-pub(crate) use aligned::{Aligned, LANES};
+pub(crate) use aligned::{Aligned, LANES, LINE};
 pub use level::{Level, available_levels, level_name};
 pub(crate) use vector::{Kernel, Lanes, Load, Real, Save, Simd, Vector};
 
