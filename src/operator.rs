@@ -170,9 +170,10 @@ impl<'a, R: Runner> Dense<'a, R> {
         scale(level, factor, v, &mut self.scaled);
         let x = &self.scaled[..];
         let mut blocks = partition.blocks(t);
-        self.partials.prepare(blocks.len(), || Aligned::zeros(partition.ncols));
+        self.partials.prepare(blocks.len());
+        let room = || Aligned::zeros(partition.ncols);
         self.runner.run(&mut blocks, &|block| {
-            self.partials.fill(level, block.index, |partial| {
+            self.partials.fill(level, block.index, room, |partial| {
                 with_typed!(Storage, matrix.storage, a => {
                     let by_columns = partition.by_columns;
                     let moments = match survey {
@@ -185,7 +186,7 @@ impl<'a, R: Runner> Dense<'a, R> {
             });
         })?;
         z.fill(0.0);
-        Ok(self.partials.collect(|sum| axpy(level, 1.0, sum, z)))
+        Ok(self.partials.collect(|sum| z.copy_from_slice(sum)))
     }
 }
 

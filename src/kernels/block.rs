@@ -12,7 +12,9 @@ use crate::matrix::MatRef;
 use crate::scalar::Element;
 use crate::simd::{Kernel, Level, Load, Simd};
 
-use super::block_rows::{Lift, products, update};
+use super::block_products::products;
+use super::block_update::update;
+use super::lift::Lift;
 use super::panel::{PANEL, Panel};
 use super::rows::Strip;
 
@@ -68,11 +70,19 @@ impl<'a, T: Load<f32, 16>, const B: usize> BlockRows<'a, '_, T, B> {
         let step = strip_rows::<T>(a.ncols());
         let fetches = a.nrows() * a.ncols() * T::SIZE > LARGE;
         let count = range.len().div_ceil(step);
-        let cut = |i: usize| Strip { a, rows: piece(&range, step, i, back), columns: 0..a.ncols() };
+        let cut = |rows: Range<usize>| Strip { a, rows, columns: 0..a.ncols() };
+        // Past its end a block goes on to fetch what most likely comes next.
+        let beyond = match back {
+            true => range.start.saturating_sub(step)..range.start,
+            false => range.end..a.nrows().min(range.end + step),
+        };
+        let rows = |i: usize| {
+            if i < count { piece(&range, step, i, back) } else { beyond.clone() }
+        };
         let mut scaled = [[0.0; B]; MAX_ROWS];
         for i in 0..count {
-            let strip = cut(i);
-            let ahead = if fetches && i + 1 < count { cut(i + 1) } else { strip.no_rows() };
+            let strip = cut(rows(i));
+            let ahead = if fetches { cut(rows(i + 1)) } else { strip.no_rows() };
             let t = &mut t[strip.rows.start - range.start..strip.rows.end - range.start];
             t.fill([0.0; B]);
             products(lift, &strip, &ahead, x, t);

@@ -7,7 +7,8 @@
 //! `symmetric` reduces one.
 
 pub(crate) mod block;
-mod block_rows;
+mod block_products;
+mod block_update;
 pub(crate) mod cholesky;
 pub(crate) mod divide;
 pub(crate) mod eight;
@@ -15,6 +16,7 @@ pub(crate) mod fused;
 pub(crate) mod gradient;
 pub(crate) mod interleave;
 mod lanewise;
+mod lift;
 pub(crate) mod magnitude;
 pub(crate) mod matvec;
 pub(crate) mod norms;

@@ -133,12 +133,13 @@ impl<R: Runner> Dense<'_, R> {
         let x = Scaled::of(v, carried, by_columns.then_some(ncols));
         let mut blocks: Vec<_> = partition.ranges().enumerate().collect();
         let back = partials.goes_back(survey);
-        partials.prepare(blocks.len(), || match by_columns {
+        partials.prepare(blocks.len());
+        let room = || match by_columns {
             true => Part::Entries(vec![[0.0; N]; ncols]),
             false => Part::Panels(Panel::zeros(ncols)),
-        });
+        };
         let work = |(i, range): &mut (usize, Range<usize>)| {
-            partials.fill(level, *i, |z| {
+            partials.fill(level, *i, room, |z| {
                 let moments = match survey {
                     true => moments(level, a, by_columns, factor, range),
                     false => Moments::EMPTY,
@@ -162,8 +163,8 @@ impl<R: Runner> Dense<'_, R> {
         }
         z.fill(Panel::ZERO);
         Ok(partials.collect(|part| match part {
-            Part::Panels(sum) => add(level, sum, z),
-            Part::Entries(sum) => add_entries(sum, z),
+            Part::Panels(sum) => z.copy_from_slice(sum),
+            Part::Entries(sum) => set_entries(sum, z),
         }))
     }
 }
@@ -185,10 +186,9 @@ impl<const N: usize> Scaled<N> {
     }
 }
 
-fn add_entries<const N: usize>(partial: &[[f32; N]], z: &mut [Panel<N>]) {
-    for (i, x) in partial.iter().enumerate() {
-        let before = entry(z, i);
-        set_entry(z, i, std::array::from_fn(|c| before[c] + x[c]));
+fn set_entries<const N: usize>(entries: &[[f32; N]], z: &mut [Panel<N>]) {
+    for (i, &x) in entries.iter().enumerate() {
+        set_entry(z, i, x);
     }
 }
 

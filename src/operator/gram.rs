@@ -6,7 +6,6 @@ use ndarray::{ArrayView2, Axis, Slice};
 use crate::error::Error;
 use crate::kernels::magnitude::{abs_axpy, abs_dot, widen};
 use crate::kernels::reduce::Moments;
-use crate::kernels::vector::axpy;
 use crate::matrix::{MatRef, Matrix, Storage};
 use crate::scalar::{Element, with_typed};
 use crate::simd::Aligned;
@@ -87,16 +86,17 @@ impl<R: Runner> Gram for Dense<'_, R> {
         let x: Vec<f64> = x.iter().map(|x| x * factor).collect();
         let mut t = vec![0.0; partition.nrows];
         let mut blocks = partition.blocks(&mut t);
-        self.partials.prepare(blocks.len(), || Aligned::zeros(partition.ncols));
+        self.partials.prepare(blocks.len());
+        let room = || Aligned::zeros(partition.ncols);
         self.runner.run(&mut blocks, &|block| {
-            self.partials.fill(level, block.index, |part| {
+            self.partials.fill(level, block.index, room, |part| {
                 let by_columns = partition.by_columns;
                 with_typed!(Storage, matrix.storage, a => abs_block(a, by_columns, &x, factor, block, part));
                 Moments::EMPTY
             });
         })?;
         z.fill(0.0);
-        self.partials.collect(|sum| axpy(level, 1.0, sum, z));
+        self.partials.collect(|sum| z.copy_from_slice(sum));
         Ok(())
     }
 }

@@ -1,16 +1,15 @@
-//! The partial results of a pass, one per block, added up in groups.
+//! The partial results of a pass, one per block, added up in pairs.
 //!
-//! Every block adds to a `z` of its own, so that no thread waits for another and the order of the
-//! sums is that of the shape. Whoever ends the last block of a group adds the group up, in the order
-//! of its blocks, while it lies in that thread's cache; the caller has one sum per group left to add.
+//! Every block adds to a `z` of its own, so that no thread waits for another. Two neighbours are added by
+//! whoever ends the later of them, then two such pairs, and so on: a tree that the shape alone gives. A
+//! sum is the same either way round, so it matters to no bit which of the two came first.
+//!
+//! Room that has been added to another is used again for the next block: it is still in a near cache.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::kernels::reduce::Moments;
 use crate::simd::Level;
-
-/// Blocks of a group: few enough that two threads seldom share one.
-const GROUP: usize = 4;
 
 /// A partial result that others of its kind can be added to.
 pub(crate) trait Partial: Send {
@@ -21,46 +20,35 @@ pub(crate) trait Partial: Send {
     fn add(&mut self, level: Level, other: &Self);
 }
 
-/// The partial results of all blocks, kept from pass to pass.
+/// The partial results of all blocks, the room for them kept from pass to pass.
 #[derive(Debug)]
 pub(crate) struct Partials<P> {
-    groups: Vec<Mutex<Group<P>>>,
+    shelf: Mutex<Shelf<P>>,
+    nblocks: usize,
     back: bool,
 }
 
 #[derive(Debug)]
-struct Group<P> {
-    /// `None` while a block is at work on its own.
-    slots: Vec<Option<P>>,
-    moments: Vec<Moments>,
-    missing: usize,
+struct Shelf<P> {
+    /// What waits for its neighbour, by the place of the pair in the tree; the last place is the root's.
+    waiting: Vec<Option<(P, Moments)>>,
+    spare: Vec<P>,
 }
 
 impl<P> Default for Partials<P> {
     fn default() -> Self {
-        Self { groups: Vec::new(), back: false }
-    }
-}
-
-impl<P> Default for Group<P> {
-    fn default() -> Self {
-        Self { slots: Vec::new(), moments: Vec::new(), missing: 0 }
+        let shelf = Shelf { waiting: Vec::new(), spare: Vec::new() };
+        Self { shelf: Mutex::new(shelf), nblocks: 0, back: false }
     }
 }
 
 impl<P: Partial> Partials<P> {
     /// Gets ready for a pass of so many blocks, whatever became of the one before.
-    pub(super) fn prepare(&mut self, nblocks: usize, make: impl Fn() -> P) {
-        self.groups.resize_with(nblocks.div_ceil(GROUP), Mutex::default);
-        for (g, group) in self.groups.iter_mut().enumerate() {
-            let group = group.get_mut().unwrap_or_else(|e| e.into_inner());
-            group.missing = GROUP.min(nblocks - g * GROUP);
-            group.moments.resize(group.missing, Moments::EMPTY);
-            group.slots.resize_with(group.missing, || None);
-            for slot in &mut group.slots {
-                slot.get_or_insert_with(&make);
-            }
-        }
+    pub(super) fn prepare(&mut self, nblocks: usize) {
+        let shelf = self.shelf.get_mut().unwrap_or_else(PoisonError::into_inner);
+        shelf.spare.extend(shelf.waiting.drain(..).flatten().map(|(partial, _)| partial));
+        shelf.waiting.resize_with(nblocks, || None);
+        self.nblocks = nblocks;
     }
 
     /// Whether the pass to come had better go back, from the last block to the first: every other one
@@ -70,43 +58,56 @@ impl<P: Partial> Partials<P> {
         self.back
     }
 
-    /// Has `work` fill the partial result of block `i`, from zero.
-    pub(super) fn fill(&self, level: Level, i: usize, work: impl FnOnce(&mut P) -> Moments) {
-        let mut partial = self.group(i).slots[i % GROUP].take().expect("a block runs once a pass");
+    /// Has `work` fill the partial result of block `i`, from zero; `make` makes room where there is none.
+    pub(super) fn fill(
+        &self,
+        level: Level,
+        i: usize,
+        make: impl Fn() -> P,
+        work: impl FnOnce(&mut P) -> Moments,
+    ) {
+        let spare = self.shelf().spare.pop();
+        let mut partial = spare.unwrap_or_else(make);
         partial.clear();
         let moments = work(&mut partial);
-        let mut group = self.group(i);
-        group.slots[i % GROUP] = Some(partial);
-        group.moments[i % GROUP] = moments;
-        group.missing -= 1;
-        if group.missing == 0 {
-            group.add_up(level);
-        }
+        self.climb(level, i, (partial, moments));
     }
 
-    fn group(&self, i: usize) -> MutexGuard<'_, Group<P>> {
-        self.groups[i / GROUP].lock().unwrap_or_else(|e| e.into_inner())
+    /// Adds up pairs for as long as the other of the pair is there.
+    fn climb(&self, level: Level, mut i: usize, (mut sum, mut moments): (P, Moments)) {
+        let (mut width, mut first) = (self.nblocks, 0);
+        while width > 1 {
+            // The last one of an odd number has no neighbour and goes up as it is.
+            if i ^ 1 < width {
+                let mut shelf = self.shelf();
+                let place = &mut shelf.waiting[first + i / 2];
+                let Some((other, of_other)) = place.take() else {
+                    *place = Some((sum, moments));
+                    return;
+                };
+                drop(shelf);
+                sum.add(level, &other);
+                moments = moments.join(of_other);
+                self.shelf().spare.push(other);
+            }
+            (first, i, width) = (first + width / 2, i / 2, width.div_ceil(2));
+        }
+        *self.shelf().waiting.last_mut().expect("a pass has blocks") = Some((sum, moments));
     }
 
-    /// Hands out the sum of every group, in order, once all blocks have run.
-    pub(super) fn collect(&mut self, mut take: impl FnMut(&P)) -> Moments {
-        let mut moments = Moments::EMPTY;
-        for group in &mut self.groups {
-            let group = group.get_mut().unwrap_or_else(|e| e.into_inner());
-            take(group.slots[0].as_ref().expect("its block has run"));
-            moments = group.moments.iter().fold(moments, |sum, &of_block| sum.join(of_block));
-        }
-        moments
+    fn shelf(&self) -> MutexGuard<'_, Shelf<P>> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl<P: Partial> Group<P> {
-    fn add_up(&mut self, level: Level) {
-        let (first, rest) = self.slots.split_at_mut(1);
-        let sum = first[0].as_mut().expect("all blocks have run");
-        for other in rest {
-            sum.add(level, other.as_ref().expect("all blocks have run"));
-        }
+    /// Hands out the sum, once all blocks have run.
+    pub(super) fn collect(&mut self, take: impl FnOnce(&P)) -> Moments {
+        let shelf = self.shelf.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let Some(root) = shelf.waiting.last() else {
+            return Moments::EMPTY;
+        };
+        let (sum, moments) = root.as_ref().expect("all blocks have run");
+        take(sum);
+        *moments
     }
 }
 

@@ -1,0 +1,163 @@
+//! Products of rows with several vectors at once.
+//!
+//! How many rows or vectors are held in registers at a time never shows in the result. No closure here
+//! may touch a vector: it would be compiled without the tier's instructions.
+
+use crate::simd::{Load, Simd, Vector};
+
+use super::lift::{Ahead, Lift};
+use super::panel::{PANEL, Panel};
+use super::rows::Strip;
+
+/// Vectors' worth of panels over which a product is summed in lanes, before a scalar takes it: what a
+/// first-level cache holds beside the rows.
+const TILE: usize = 256;
+
+/// `t[i] += row_i . X` for every row of the strip.
+///
+/// The rows `ahead` from the middle on are fetched meanwhile; `block_update` fetches the others.
+#[inline(always)]
+pub(super) fn products<S, T, const SCALED: bool, const B: usize>(
+    lift: Lift<S, SCALED>,
+    strip: &Strip<'_, T>,
+    ahead: &Strip<'_, T>,
+    x: &[Panel<B>],
+    t: &mut [[f32; B]],
+) where
+    S: Simd,
+    T: Load<f32, 16>,
+{
+    let panels = TILE / B;
+    for (k, x) in x.chunks(panels).enumerate() {
+        let tile = cut(strip, k * panels, x.len());
+        let ahead = cut(ahead, k * panels, x.len());
+        tile_products(lift, &tile, &ahead, x, t);
+    }
+}
+
+/// The columns of `n` panels, the first of which is panel `k`.
+#[inline(always)]
+fn cut<'a, T: Load<f32, 16>>(strip: &Strip<'a, T>, k: usize, n: usize) -> Strip<'a, T> {
+    let start = strip.columns.start + k * PANEL;
+    Strip { columns: start..(start + n * PANEL).min(strip.columns.end), ..strip.clone() }
+}
+
+#[inline(always)]
+fn tile_products<S, T, const SCALED: bool, const B: usize>(
+    lift: Lift<S, SCALED>,
+    tile: &Strip<'_, T>,
+    ahead: &Strip<'_, T>,
+    x: &[Panel<B>],
+    t: &mut [[f32; B]],
+) where
+    S: Simd,
+    T: Load<f32, 16>,
+{
+    let n = t.len();
+    let mut i = 0;
+    while S::ROWS == 4 && i + 4 <= n {
+        dots::<S, T, SCALED, B, 4>(lift, tile, ahead, i, x, &mut t[i..i + 4]);
+        i += 4;
+    }
+    while i + 2 <= n {
+        dots::<S, T, SCALED, B, 2>(lift, tile, ahead, i, x, &mut t[i..i + 2]);
+        i += 2;
+    }
+    if i < n {
+        dots::<S, T, SCALED, B, 1>(lift, tile, ahead, i, x, &mut t[i..i + 1]);
+    }
+}
+
+/// The products of `R` rows, as many vectors at a time as leave the accumulators in registers.
+#[inline(always)]
+fn dots<S, T, const SCALED: bool, const B: usize, const R: usize>(
+    lift: Lift<S, SCALED>,
+    tile: &Strip<'_, T>,
+    ahead: &Strip<'_, T>,
+    i: usize,
+    x: &[Panel<B>],
+    t: &mut [[f32; B]],
+) where
+    S: Simd,
+    T: Load<f32, 16>,
+{
+    let rows = tile.group::<R>(i);
+    // Half as many rows as the product takes: those from the middle on, by the end of the strip.
+    let mut ahead = Ahead::of(ahead, ahead.nrows() / 2 + i / 2, R / 2);
+    let mut c = 0;
+    while S::ROWS == 4 && c + 4 <= B {
+        dot_columns::<S, T, SCALED, B, R, 4>(lift, rows, ahead, x, c, t);
+        ahead = Ahead::nothing();
+        c += 4;
+    }
+    while c + 2 <= B {
+        dot_columns::<S, T, SCALED, B, R, 2>(lift, rows, ahead, x, c, t);
+        ahead = Ahead::nothing();
+        c += 2;
+    }
+}
+
+#[inline(always)]
+fn dot_columns<S, T, const SCALED: bool, const B: usize, const R: usize, const C: usize>(
+    lift: Lift<S, SCALED>,
+    rows: [&[T]; R],
+    ahead: Ahead<'_, T>,
+    x: &[Panel<B>],
+    first: usize,
+    t: &mut [[f32; B]],
+) where
+    S: Simd,
+    T: Load<f32, 16>,
+{
+    let n = rows[0].len() / PANEL;
+    let mut body = [&[][..]; R];
+    for r in 0..R {
+        body[r] = &rows[r].as_chunks::<PANEL>().0[..n];
+    }
+    let mut sums = [[lift.splat(0.0); C]; R];
+    for (k, panel) in x[..n].iter().enumerate() {
+        let mut y = [lift.splat(0.0); C];
+        for (y, column) in y.iter_mut().zip(&panel.0[first..first + C]) {
+            *y = lift.panel(column);
+        }
+        for r in 0..R {
+            let a = lift.load(&body[r][k]);
+            if r < R / 2 {
+                ahead.fetch::<S, 1>(lift.s, R / 2 * k + r);
+            }
+            for c in 0..C {
+                sums[r][c] = a.mul_add(y[c], sums[r][c]);
+            }
+        }
+    }
+    if let Some(panel) = x.get(n) {
+        for r in 0..R {
+            let a = lift.load_partial(&rows[r][n * PANEL..]);
+            for (sum, column) in sums[r].iter_mut().zip(&panel.0[first..first + C]) {
+                *sum = a.mul_add(lift.panel(column), *sum);
+            }
+        }
+    }
+    add_sums(&sums, first, t);
+}
+
+/// `t[r][first + c] += sums[r][c]`, the lanes of four rows folded at once.
+#[inline(always)]
+fn add_sums<V: Vector<f32, 16>, const B: usize, const R: usize, const C: usize>(
+    sums: &[[V; C]; R],
+    first: usize,
+    t: &mut [[f32; B]],
+) {
+    for c in 0..C {
+        if R == 4 {
+            let four = V::sum_each([sums[0][c], sums[1][c], sums[2][c], sums[3][c]]);
+            for r in 0..R {
+                t[r][first + c] += four[r];
+            }
+        } else {
+            for r in 0..R {
+                t[r][first + c] += sums[r][c].sum();
+            }
+        }
+    }
+}

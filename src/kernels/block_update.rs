@@ -1,0 +1,236 @@
+//! The update of several vectors at once by rows.
+//!
+//! How many rows or panels are held in registers at a time never shows in the result. No closure here
+//! may touch a vector: it would be compiled without the tier's instructions.
+
+use crate::simd::{Lanes, Load, Simd, Vector};
+
+use super::lift::{Ahead, Lift};
+use super::panel::{PANEL, Panel};
+use super::rows::{Strip, chunks_at};
+
+/// Rows that pass by while panels stay in registers.
+const GROUP: usize = 64;
+
+/// `Z += sum_i row_i t[i]`, the rows added in order, each by one fused multiply-add.
+///
+/// Some panels of `Z` stay in registers while up to [`GROUP`] rows pass by. The rows `ahead` are
+/// fetched meanwhile, up to the middle; `block_products` fetches the others.
+#[inline(always)]
+pub(super) fn update<S, T, const SCALED: bool, const B: usize>(
+    lift: Lift<S, SCALED>,
+    t: &[[f32; B]],
+    strip: &Strip<'_, T>,
+    ahead: &Strip<'_, T>,
+    z: &mut [Panel<B>],
+) where
+    S: Simd,
+    T: Load<f32, 16>,
+{
+    match <&[[f32; B]; 4]>::try_from(t) {
+        Ok(four) if S::TILE == 8 => update_by_four(lift, four, strip, ahead, z),
+        _ => update_by_many(lift, t, strip, ahead, z),
+    }
+    if !strip.columns.len().is_multiple_of(PANEL) {
+        update_tail(lift, t, strip, &mut z[strip.columns.len() / PANEL]);
+    }
+}
+
+/// The update by the four rows of a wide matrix, whose coefficients stay in registers too.
+#[inline(always)]
+fn update_by_four<S, T, const SCALED: bool, const B: usize>(
+    lift: Lift<S, SCALED>,
+    t: &[[f32; B]; 4],
+    strip: &Strip<'_, T>,
+    ahead: &Strip<'_, T>,
+    z: &mut [Panel<B>],
+) where
+    S: Simd,
+    T: Load<f32, 16>,
+{
+    let mut y = [[lift.splat(0.0); B]; 4];
+    for r in 0..4 {
+        for c in 0..B {
+            y[r][c] = lift.splat(t[r][c]);
+        }
+    }
+    let (rows, ahead) = (strip.group::<4>(0), Ahead::of(ahead, 0, 2));
+    let n = strip.columns.len() / PANEL;
+    let mut k = 0;
+    while B == 2 && k + 8 <= n {
+        ahead.fetch::<S, 16>(lift.s, 2 * k);
+        four_panels::<S, T, SCALED, B, 8>(lift, &y, &rows, k, z);
+        k += 8;
+    }
+    while k + 2 <= n {
+        ahead.fetch::<S, 4>(lift.s, 2 * k);
+        four_panels::<S, T, SCALED, B, 2>(lift, &y, &rows, k, z);
+        k += 2;
+    }
+    if k < n {
+        four_panels::<S, T, SCALED, B, 1>(lift, &y, &rows, k, z);
+    }
+}
+
+/// The update of `W` panels of `Z`, the first of which is panel `k`, by four rows.
+#[inline(always)]
+fn four_panels<S, T, const SCALED: bool, const B: usize, const W: usize>(
+    lift: Lift<S, SCALED>,
+    y: &[[<S as Lanes<f32, 16>>::V; B]; 4],
+    rows: &[&[T]; 4],
+    k: usize,
+    z: &mut [Panel<B>],
+) where
+    S: Simd,
+    T: Load<f32, 16>,
+{
+    let z: &mut [Panel<B>; W] = (&mut z[k..k + W]).try_into().expect("the range has W panels");
+    let mut parts: [&[[T; PANEL]; W]; 4] = [chunks_at(rows[0], k); 4];
+    for r in 1..4 {
+        parts[r] = chunks_at(rows[r], k);
+    }
+    let mut sums = [[lift.splat(0.0); B]; W];
+    for w in 0..W {
+        for (sum, column) in sums[w].iter_mut().zip(&z[w].0) {
+            *sum = lift.panel(column);
+        }
+    }
+    for (part, y) in parts.iter().zip(y) {
+        for w in 0..W {
+            let a = lift.load(&part[w]);
+            for (sum, y) in sums[w].iter_mut().zip(y) {
+                *sum = a.mul_add(*y, *sum);
+            }
+        }
+    }
+    for w in 0..W {
+        for (sum, column) in sums[w].iter().zip(&mut z[w].0) {
+            sum.store(column);
+        }
+    }
+}
+
+#[inline(always)]
+fn update_by_many<S, T, const SCALED: bool, const B: usize>(
+    lift: Lift<S, SCALED>,
+    t: &[[f32; B]],
+    strip: &Strip<'_, T>,
+    ahead: &Strip<'_, T>,
+    z: &mut [Panel<B>],
+) where
+    S: Simd,
+    T: Load<f32, 16>,
+{
+    for (g, t) in t.chunks(GROUP).enumerate() {
+        let first = g * GROUP;
+        // The rows are looked up once for all panels.
+        let (mut rows, mut next) = ([&[][..]; GROUP], [&[][..]; GROUP]);
+        for (i, row) in rows[..t.len()].iter_mut().enumerate() {
+            *row = strip.row(first + i).as_chunks::<PANEL>().0;
+        }
+        let fetched = t.len().min((ahead.nrows() / 2).saturating_sub(first));
+        for (i, row) in next[..fetched].iter_mut().enumerate() {
+            *row = ahead.row(first + i).as_chunks::<PANEL>().0;
+        }
+        update_group(lift, t, &rows[..t.len()], &next[..fetched], z);
+    }
+}
+
+#[inline(always)]
+fn update_group<S, T, const SCALED: bool, const B: usize>(
+    lift: Lift<S, SCALED>,
+    t: &[[f32; B]],
+    rows: &[&[[T; PANEL]]],
+    next: &[&[[T; PANEL]]],
+    z: &mut [Panel<B>],
+) where
+    S: Simd,
+    T: Load<f32, 16>,
+{
+    let n = rows.first().map_or(0, |row| row.len());
+    let mut k = 0;
+    while S::TILE == 8 && B == 2 && k + 8 <= n {
+        update_panels::<S, T, SCALED, B, 8>(lift, t, rows, next, k, z);
+        k += 8;
+    }
+    while S::TILE == 8 && k + 4 <= n {
+        update_panels::<S, T, SCALED, B, 4>(lift, t, rows, next, k, z);
+        k += 4;
+    }
+    while B == 2 && k + 2 <= n {
+        update_panels::<S, T, SCALED, B, 2>(lift, t, rows, next, k, z);
+        k += 2;
+    }
+    while k < n {
+        update_panels::<S, T, SCALED, B, 1>(lift, t, rows, next, k, z);
+        k += 1;
+    }
+}
+
+/// The update of `W` panels of `Z`, the first of which is panel `k`.
+#[inline(always)]
+fn update_panels<S, T, const SCALED: bool, const B: usize, const W: usize>(
+    lift: Lift<S, SCALED>,
+    t: &[[f32; B]],
+    rows: &[&[[T; PANEL]]],
+    next: &[&[[T; PANEL]]],
+    k: usize,
+    z: &mut [Panel<B>],
+) where
+    S: Simd,
+    T: Load<f32, 16>,
+{
+    let z: &mut [Panel<B>; W] = (&mut z[k..k + W]).try_into().expect("the range has W panels");
+    let mut sums = [[lift.splat(0.0); B]; W];
+    for w in 0..W {
+        for (sum, column) in sums[w].iter_mut().zip(&z[w].0) {
+            *sum = lift.panel(column);
+        }
+    }
+    for (i, (row, t)) in rows.iter().zip(t).enumerate() {
+        let row = &row[k..k + W];
+        if let Some(next) = next.get(i) {
+            for x in &next[k..k + W] {
+                lift.s.prefetch(x);
+            }
+        }
+        for w in 0..W {
+            let a = lift.load(&row[w]);
+            for (sum, &t) in sums[w].iter_mut().zip(t) {
+                *sum = a.mul_add(lift.splat(t), *sum);
+            }
+        }
+    }
+    for w in 0..W {
+        for (sum, column) in sums[w].iter().zip(&mut z[w].0) {
+            sum.store(column);
+        }
+    }
+}
+
+/// The update of the last panel of `Z`, in which the rows end.
+#[inline(always)]
+fn update_tail<S, T, const SCALED: bool, const B: usize>(
+    lift: Lift<S, SCALED>,
+    t: &[[f32; B]],
+    strip: &Strip<'_, T>,
+    panel: &mut Panel<B>,
+) where
+    S: Simd,
+    T: Load<f32, 16>,
+{
+    let start = strip.columns.len() / PANEL * PANEL;
+    let mut sums = [lift.splat(0.0); B];
+    for (sum, column) in sums.iter_mut().zip(&panel.0) {
+        *sum = lift.panel(column);
+    }
+    for (i, t) in t.iter().enumerate() {
+        let a = lift.load_partial(&strip.row(i)[start..]);
+        for (sum, &t) in sums.iter_mut().zip(t) {
+            *sum = a.mul_add(lift.splat(t), *sum);
+        }
+    }
+    for (sum, column) in sums.iter().zip(&mut panel.0) {
+        sum.store(column);
+    }
+}
