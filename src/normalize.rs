@@ -277,7 +277,7 @@ impl<'a, T: Steppable> Task<'a, T> {
     fn run_tiny(&mut self, plan: Plan, soft: bool) -> Vec<u32> {
         let (nrows, ncols) = self.shape;
         let is_tiny = nrows.max(ncols) <= MAX_SIDE && nrows.min(ncols) > 0;
-        let at_once = (1..=power::MOST_AT_ONCE).contains(&plan.n_power_iterations);
+        let at_once = plan.n_power_iterations <= power::MOST_AT_ONCE;
         let (x, y) = sides(self.transposed, self.u, self.v);
         let cells = cells(&mut self.weights);
         let Some(cells) = cells.filter(|_| is_tiny && at_once && self.sigma.len() > 1) else {

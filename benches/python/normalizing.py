@@ -61,7 +61,7 @@ def torch_engines(weights, u, v, k) -> Engines:
         "torch bmm, turned": batched(lambda a, x: torch.bmm(x.unsqueeze(1), a.mT).squeeze(1)),
         "torch product and sum": batched(lambda a, x: (a * x.unsqueeze(1)).sum(-1)),
     }
-    if len(weights) <= LOOPED:
+    if k > 0 and len(weights) <= LOOPED:  # torch's own module always makes a step
         own = torch.nn.utils.parametrizations._SpectralNorm
         modules = [own(a, n_power_iterations=k).train() for a in w]
 
@@ -127,7 +127,7 @@ def engines_of(shape, k) -> tuple[Engines, int]:
         list(pool.map(lambda half: np.copyto(out[half], weights[half]), halves))
 
     engines = {"rsspecnorm": ours(THREADS), "one thread": ours(1), "copy": copy}
-    if k == 1 or shape in MAIN:
+    if k <= 1 or shape in MAIN:
         engines["NumPy"] = numpy_engine(weights, u, v, k)
     if torch is not None:
         engines |= torch_engines(weights, u, v, k)
@@ -137,11 +137,15 @@ def engines_of(shape, k) -> tuple[Engines, int]:
 
 
 def timed(engines: Engines, rounds: int) -> dict[str, float]:
-    """Seconds of each engine: the median over rounds, after one round that is not counted."""
+    """Seconds of each engine: the median over rounds, after one round that is not counted.
+
+    Nor is the first call after a pause: it waits for the clock and for threads to wake up.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in engines}
     for turn in range(rounds + 1):
         for name, call in engines.items():
             time.sleep(PAUSE)
+            call()
             start = time.perf_counter()
             call()
             if turn:
@@ -149,9 +153,9 @@ def timed(engines: Engines, rounds: int) -> dict[str, float]:
     return {name: median(values) for name, values in seconds.items()}
 
 
-def rows(shapes, rounds, left_out) -> Iterator[dict[str, object]]:
+def rows(shapes, steps, rounds, left_out) -> Iterator[dict[str, object]]:
     for shape in shapes:
-        for k in (1, 10):
+        for k in steps:
             engines, nbytes = engines_of(shape, k)
             engines = {name: call for name, call in engines.items() if name not in left_out}
             found = timed(engines, rounds)
@@ -179,7 +183,7 @@ def report(found: list[dict[str, object]]) -> str:
     shown = [[_text(row[name]) for name in names] for row in found]
     parts = [table(names, shown)]
     main = {"x".join(map(str, shape)) for shape in MAIN}
-    for k in (1, 10):
+    for k in sorted({row["k"] for row in found}):
         rows_of_k = [row for row in found if row["k"] == k and row["shape"] in main]
         if len(rows_of_k) == len(MAIN):
             mean = geometric_mean([row["times best torch"] for row in rows_of_k])
@@ -198,6 +202,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, help="where the record goes")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument(
+        "--steps", type=int, nargs="+", default=[1, 10], help="iterations; 0 evaluates only"
+    )
     parser.add_argument("--shape", action="append", default=[], help="as 1000x64x64: only these")
     parser.add_argument(
         "--main-only", action="store_true", help="the four shapes of the target alone"
@@ -208,7 +215,7 @@ def main() -> None:
         torch.set_num_threads(THREADS)
     named = [tuple(map(int, shape.split("x"))) for shape in options.shape]
     shapes = named or (MAIN if options.main_only else MAIN + OTHERS)
-    text = report(list(rows(shapes, options.rounds, options.without)))
+    text = report(list(rows(shapes, options.steps, options.rounds, options.without)))
     versions = f"NumPy {np.__version__}" + (f", torch {torch.__version__}" if torch else "")
     head = (
         f"# {machine.today()}, {machine.cpu()['model name']}: normalising many matrices\n\n"

@@ -97,7 +97,7 @@ fn at_once<O: StepOperator>(
     buffers: &mut Buffers<O::Acc>,
 ) -> Option<f64> {
     let Plan { n_power_iterations, eps, rows_first, .. } = plan;
-    if !(1..=MOST_AT_ONCE).contains(&n_power_iterations) {
+    if n_power_iterations > MOST_AT_ONCE {
         return None;
     }
     let (t, z) = (&mut buffers.t, &mut buffers.z);

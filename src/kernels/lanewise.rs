@@ -72,8 +72,8 @@ where
         Self { shape, a: [zero; NN], x: [zero; N], y: [zero; N], sigma: [0.0; L], eps }
     }
 
-    /// Makes the steps, at least one; the lanes that are done, as bits. In the others, the vectors
-    /// and sigma mean nothing.
+    /// Makes the steps, or evaluates where there are none; the lanes that are done, as bits. In the
+    /// others, the vectors and sigma mean nothing.
     #[inline(always)]
     pub(super) fn run<S: Simd + Lanes<A, L>>(
         &mut self,
@@ -82,9 +82,10 @@ where
         rows_first: bool,
     ) -> u32 {
         let mut done = Done::<S>(wide(s, 1.0));
-        let sigma = match rows_first {
-            true => self.rows_first(s, steps, &mut done),
-            false => self.columns_first(s, steps, &mut done),
+        let sigma = match (steps, rows_first) {
+            (0, _) => self.evaluate(s, &mut done),
+            (_, true) => self.rows_first(s, steps, &mut done),
+            (_, false) => self.columns_first(s, steps, &mut done),
         };
         self.sigma = lanes(s, sigma);
         let done: [f64; L] = lanes(s, done.0);
@@ -140,6 +141,25 @@ where
         }
         let sigma = roots::<S>(unit);
         divided(s, &t, sigma, &mut self.y);
+        sigma
+    }
+
+    /// `y . A x` for the directions of `x` and `y`.
+    #[inline(always)]
+    fn evaluate<S>(&self, s: S, done: &mut Done<S>) -> Wide<S>
+    where
+        S: Simd + Lanes<A, L>,
+    {
+        let (square_x, square_y) = (squares(s, &self.x), squares(s, &self.y));
+        done.require(s, square_x, wide(s, 1e-6), 1e6);
+        done.require(s, square_y, wide(s, 1e-6), 1e6);
+        let t = self.products(s);
+        done.require_ordinary::<A>(s, squares(s, &t), wide(s, 0.0), 0.0);
+        let (mut sigma, norm_x, norm_y) =
+            (inner(s, &self.y, &t), roots::<S>(square_x), roots::<S>(square_y));
+        for h in 0..2 {
+            sigma[h] = sigma[h].div(norm_x[h]).div(norm_y[h]);
+        }
         sigma
     }
 
@@ -209,15 +229,31 @@ where
     S: Simd,
     A: Real + Load<f64, 8>,
 {
+    inner(s, x, x)
+}
+
+/// The product `x . y` in each lane, in double precision.
+#[inline(always)]
+fn inner<S, A, const L: usize, const N: usize>(
+    s: S,
+    x: &[Entry<A, L>; N],
+    y: &[Entry<A, L>; N],
+) -> Wide<S>
+where
+    S: Simd,
+    A: Real + Load<f64, 8>,
+{
     let zero = Lanes::<f64, 8>::splat(s, 0.0);
     let mut sums = [zero; 2];
     for h in 0..L / 8 {
         let mut parts = [zero; N];
         for j in 0..N {
             let x = <A as Load<f64, 8>>::load(s, &x[j].as_chunks::<8>().0[h]);
-            parts[j] = x.mul(x);
+            let y = <A as Load<f64, 8>>::load(s, &y[j].as_chunks::<8>().0[h]);
+            parts[j] = x.mul(y);
         }
-        sums[h] = folded::<f64, _, 8>(&mut parts, N);
+        // The sum of one alone begins at zero, which leaves no negative one.
+        sums[h] = folded::<f64, _, 8>(&mut parts, N).add(zero);
     }
     sums
 }

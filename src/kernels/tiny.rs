@@ -29,7 +29,7 @@ pub(crate) struct TinySteps<'a, T, A> {
     /// One for each matrix.
     pub(crate) sigma: &'a mut [f64],
     pub(crate) divisor: Divisor<'a>,
-    /// At least one.
+    /// Without one, sigma is that at the given vectors.
     pub(crate) n_power_iterations: usize,
     pub(crate) eps: f64,
     pub(crate) rows_first: bool,
@@ -49,11 +49,15 @@ impl<T, A> TinySteps<'_, T, A> {
         // A full vector costs the same, however few lanes are taken: larger ones had better be.
         let fewest = if N > MAX_SIDE / 2 { L / 4 } else { 2 };
         let mut lanes = Lanewise::<A, L, N, NN>::new(self.shape, self.eps);
+        let mut flat = [[A::ZERO; L]; MAX_SIDE + 1];
         let count = self.sigma.len();
         for word in 0..count.div_ceil(L) {
             let group = word * L..((word + 1) * L).min(count);
             let few = group.len() < fewest;
-            let done = if few { 0 } else { self.group::<S, L, N, NN>(s, group, &mut lanes) };
+            let done = match few {
+                true => 0,
+                false => self.group::<S, L, N, NN>(s, group, &mut lanes, &mut flat),
+            };
             self.done[word] = done;
         }
     }
@@ -64,6 +68,7 @@ impl<T, A> TinySteps<'_, T, A> {
         s: S,
         group: std::ops::Range<usize>,
         lanes: &mut Lanewise<A, L, N, NN>,
+        flat: &mut Flat<A, L>,
     ) -> u32
     where
         S: Simd + Lanes<A, L>,
@@ -76,20 +81,24 @@ impl<T, A> TinySteps<'_, T, A> {
             Cells::InPlace(a) => &**a,
         };
         interleave(s, &source[start * nrows * ncols..], nrows * ncols, &mut lanes.a);
-        if self.rows_first {
+        let moves = self.n_power_iterations > 0;
+        if self.rows_first || !moves {
             interleave(s, &self.x[start * ncols..], ncols, &mut lanes.x);
-        } else {
+        }
+        if !self.rows_first || !moves {
             interleave(s, &self.y[start * nrows..], nrows, &mut lanes.y);
         }
         let present = u32::MAX >> (32 - group.len());
         let done = present & lanes.run(s, self.n_power_iterations, self.rows_first);
         let (done, divisors) = self.divisors(done, start, &lanes.sigma);
-        let end = group.end;
-        let (x, y) =
-            (&mut self.x[start * ncols..end * ncols], &mut self.y[start * nrows..end * nrows]);
-        hand_back(s, (done, group.len()), &lanes.x, x);
-        hand_back(s, (done, group.len()), &lanes.y, y);
-        self.divide(s, done, group, &divisors);
+        if moves {
+            let end = group.end;
+            let (x, y) =
+                (&mut self.x[start * ncols..end * ncols], &mut self.y[start * nrows..end * nrows]);
+            hand_back(s, (done, group.len()), &lanes.x, flat, x);
+            hand_back(s, (done, group.len()), &lanes.y, flat, y);
+        }
+        self.divide(s, done, group, &divisors, flat);
         done
     }
 
@@ -127,6 +136,7 @@ impl<T, A> TinySteps<'_, T, A> {
         done: u32,
         group: std::ops::Range<usize>,
         divisors: &[A; L],
+        flat: &mut Flat<A, L>,
     ) where
         S: Simd + Lanes<A, L>,
         T: Save<A, L>,
@@ -141,8 +151,8 @@ impl<T, A> TinySteps<'_, T, A> {
         };
         if size < L {
             // The others are divided by one: they stay what they are, or are written again later.
-            let divisors = spread(s, divisors, size);
-            return divide(s, a, out, |k| &divisors[k]);
+            spread(s, divisors, size, flat);
+            return divide(s, a, out, |k| &flat[k]);
         }
         for l in 0..count {
             if done >> l & 1 == 1 {
@@ -156,17 +166,15 @@ impl<T, A> TinySteps<'_, T, A> {
 
 /// Each divisor as often as a matrix has elements, end to end.
 #[inline(always)]
-fn spread<S, A, const L: usize>(s: S, divisors: &[A; L], size: usize) -> Flat<A, L>
+fn spread<S, A, const L: usize>(s: S, divisors: &[A; L], size: usize, flat: &mut Flat<A, L>)
 where
     S: Simd + Lanes<A, L>,
     A: Real,
 {
-    let mut flat = [[A::ZERO; L]; MAX_SIDE + 1];
     for l in 0..L {
         let slot = &mut flat.as_flattened_mut()[l * size..][..L];
         s.splat(divisors[l]).store(slot.try_into().expect("a vector is to spare"));
     }
-    flat
 }
 
 /// `out = a / divisor`, or `out /= divisor` where there is no `a`; chunk `k` has `divisor(k)`.

@@ -63,12 +63,13 @@ fn fetch<S: Simd, T: Element>(s: S, data: &[T], start: usize, len: usize) {
     }
 }
 
-/// Vector by vector, for the lanes that are done, what lies entry by entry.
+/// Vector by vector, for the lanes that are done, what lies entry by entry; `flat` is room for it.
 #[inline(always)]
 pub(super) fn hand_back<S, A, const L: usize, const N: usize>(
     s: S,
     (done, count): (u32, usize),
     entries: &[Entry<A, L>; N],
+    flat: &mut Flat<A, L>,
     vectors: &mut [A],
 ) where
     S: Simd + Lanes<A, L>,
@@ -85,7 +86,6 @@ pub(super) fn hand_back<S, A, const L: usize, const N: usize>(
         *rows = Vector::transpose(columns);
     }
     // What a store leaves behind its vector, the next one overwrites.
-    let mut flat: Flat<A, L> = [[A::ZERO; L]; MAX_SIDE + 1];
     for l in 0..L {
         for block in 0..N.div_ceil(L) {
             let slot = &mut flat.as_flattened_mut()[l * len + block * L..][..L];
@@ -93,7 +93,7 @@ pub(super) fn hand_back<S, A, const L: usize, const N: usize>(
         }
     }
     if done.count_ones() as usize == count {
-        return copy(s, &flat, vectors);
+        return copy(s, flat, vectors);
     }
     for l in (0..count).filter(|l| done >> l & 1 == 1) {
         let own = l * len..(l + 1) * len;

@@ -11,7 +11,7 @@ use super::rows::{Strip, update};
 use super::step::wide_dot;
 use super::strip::{fused, products};
 
-/// Power steps on one matrix, at least one.
+/// Power steps on one matrix; without one, sigma is that at the given vectors.
 pub(crate) struct WholeSteps<'a, 'w, T, A> {
     pub(crate) a: MatRef<'a, T>,
     /// The vectors on columns and on rows.
@@ -35,7 +35,26 @@ impl<T, A> WholeSteps<'_, '_, T, A> {
         T: Load<A, L>,
         A: Real + Save<A, L> + Load<f64, 8>,
     {
-        if self.rows_first { self.rows_first::<S, L>(s) } else { self.columns_first::<S, L>(s) }
+        match (self.n_power_iterations, self.rows_first) {
+            (0, _) => self.evaluate::<S, L>(s),
+            (_, true) => self.rows_first::<S, L>(s),
+            (_, false) => self.columns_first::<S, L>(s),
+        }
+    }
+
+    #[inline(always)]
+    fn evaluate<S, const L: usize>(self, s: S) -> Option<f64>
+    where
+        S: Simd + Lanes<A, L>,
+        T: Load<A, L>,
+        A: Real + Save<A, L> + Load<f64, 8>,
+    {
+        let Self { a, x, y, t, .. } = self;
+        let (norm_x, norm_y) = (given(wide_dot(s, x, x))?, given(wide_dot(s, y, y))?);
+        let rows = Strip { a, rows: 0..a.nrows(), columns: 0..a.ncols() };
+        products::<S, T, A, L>(s, &rows, x, t);
+        ordinary::<A>(wide_dot(s, t, t))?;
+        Some(wide_dot(s, y, t) / norm_x / norm_y)
     }
 
     #[inline(always)]
