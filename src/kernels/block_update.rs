@@ -9,13 +9,13 @@ use super::lift::{Ahead, Lift};
 use super::panel::{PANEL, Panel};
 use super::rows::{Strip, chunks_at};
 
-/// Rows that pass by while panels stay in registers.
+/// Rows that pass by while panels stay in registers, where there are many.
 const GROUP: usize = 64;
 
 /// `Z += sum_i row_i t[i]`, the rows added in order, each by one fused multiply-add.
 ///
-/// Some panels of `Z` stay in registers while up to [`GROUP`] rows pass by. The rows `ahead` are
-/// fetched meanwhile, up to the middle; `block_products` fetches the others.
+/// Some panels of `Z` stay in registers while the rows pass by. The rows `ahead` are fetched meanwhile,
+/// up to the middle; `block_products` fetches the others.
 #[inline(always)]
 pub(super) fn update<S, T, const SCALED: bool, const B: usize>(
     lift: Lift<S, SCALED>,
@@ -89,12 +89,7 @@ fn four_panels<S, T, const SCALED: bool, const B: usize, const W: usize>(
     for r in 1..4 {
         parts[r] = chunks_at(rows[r], k);
     }
-    let mut sums = [[lift.splat(0.0); B]; W];
-    for w in 0..W {
-        for (sum, column) in sums[w].iter_mut().zip(&z[w].0) {
-            *sum = lift.panel(column);
-        }
-    }
+    let mut sums = loaded(lift, z);
     for (part, y) in parts.iter().zip(y) {
         for w in 0..W {
             let a = lift.load(&part[w]);
@@ -103,13 +98,37 @@ fn four_panels<S, T, const SCALED: bool, const B: usize, const W: usize>(
             }
         }
     }
-    for w in 0..W {
-        for (sum, column) in sums[w].iter().zip(&mut z[w].0) {
+    store(&sums, z);
+}
+
+/// Panels of `Z` in registers.
+#[inline(always)]
+fn loaded<S: Simd, const SCALED: bool, const B: usize, const W: usize>(
+    lift: Lift<S, SCALED>,
+    z: &[Panel<B>; W],
+) -> [[<S as Lanes<f32, 16>>::V; B]; W] {
+    let mut sums = [[lift.splat(0.0); B]; W];
+    for (sums, panel) in sums.iter_mut().zip(z) {
+        for (sum, column) in sums.iter_mut().zip(&panel.0) {
+            *sum = lift.panel(column);
+        }
+    }
+    sums
+}
+
+#[inline(always)]
+fn store<V: Vector<f32, 16>, const B: usize, const W: usize>(
+    sums: &[[V; B]; W],
+    z: &mut [Panel<B>; W],
+) {
+    for (sums, panel) in sums.iter().zip(z) {
+        for (sum, column) in sums.iter().zip(&mut panel.0) {
             sum.store(column);
         }
     }
 }
 
+/// The update by rows of any number, of which up to [`GROUP`] pass by at a time.
 #[inline(always)]
 fn update_by_many<S, T, const SCALED: bool, const B: usize>(
     lift: Lift<S, SCALED>,
@@ -181,12 +200,7 @@ fn update_panels<S, T, const SCALED: bool, const B: usize, const W: usize>(
     T: Load<f32, 16>,
 {
     let z: &mut [Panel<B>; W] = (&mut z[k..k + W]).try_into().expect("the range has W panels");
-    let mut sums = [[lift.splat(0.0); B]; W];
-    for w in 0..W {
-        for (sum, column) in sums[w].iter_mut().zip(&z[w].0) {
-            *sum = lift.panel(column);
-        }
-    }
+    let mut sums = loaded(lift, z);
     for (i, (row, t)) in rows.iter().zip(t).enumerate() {
         let row = &row[k..k + W];
         if let Some(next) = next.get(i) {
@@ -201,11 +215,7 @@ fn update_panels<S, T, const SCALED: bool, const B: usize, const W: usize>(
             }
         }
     }
-    for w in 0..W {
-        for (sum, column) in sums[w].iter().zip(&mut z[w].0) {
-            sum.store(column);
-        }
-    }
+    store(&sums, z);
 }
 
 /// The update of the last panel of `Z`, in which the rows end.

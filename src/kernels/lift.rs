@@ -51,6 +51,7 @@ pub(super) struct Ahead<'a, T> {
 }
 
 impl<'a, T: Load<f32, 16>> Ahead<'a, T> {
+    /// No rows, where they have been fetched already.
     pub(super) const fn nothing() -> Self {
         Self { rows: [&[]; 2], n: 0 }
     }
