@@ -38,7 +38,7 @@ pub use api::{norms, set_num_threads, solve, solve_each, spectral_norm};
 pub use error::Error;
 pub use gradient::{AnyGradient, Differentiable, Gradient, gradient};
 pub use matrix::{Batch, MatMut, MatRef, Matrix, Slab, Stack, StackStorage, Storage, Store};
-pub use normalize::{AnyTask, Order, Steppable, Steps, Task, Weights, normalize};
+pub use normalize::{AnyTask, Given, Order, Steppable, Steps, Task, Weights, normalize};
 pub use scalar::Element;
 pub use schedule::num_threads;
 pub use simd::{Level, available_levels, level_name};

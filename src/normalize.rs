@@ -42,6 +42,9 @@ pub enum Weights<'a, T> {
     RowsInPlace(MatMut<'a, T>),
 }
 
+/// Vectors that `u` and `v` begin with.
+pub type Given<'a, A> = (Option<&'a [A]>, Option<&'a [A]>);
+
 /// One matrix, or a stack of matrices of one shape, to make power steps on.
 #[derive(Debug)]
 pub struct Task<'a, T: Steppable> {
@@ -56,6 +59,9 @@ pub struct Task<'a, T: Steppable> {
     pub u: &'a mut [T::Vector],
     /// Right vectors end to end, as `u`.
     pub v: &'a mut [T::Vector],
+    /// What `u` and `v` begin with; without it, with what is in them. The thread that needs a
+    /// vector copies it.
+    pub given: Given<'a, T::Vector>,
     /// One coefficient for each matrix, or one for all.
     pub coefficients: &'a [f64],
     /// Where sigma of each matrix goes.
@@ -76,7 +82,7 @@ pub enum AnyTask<'a> {
 #[expect(private_bounds, reason = "the kernels are the crate's own; no one else implements this")]
 pub trait Steppable: StepKernels<Acc = Self::Vector> + Load<f64, 8> + std::fmt::Debug {
     /// The precision of `u` and `v` and of the steps.
-    type Vector: std::fmt::Debug + Default + Send + Sync;
+    type Vector: std::fmt::Debug + Default + Copy + Send + Sync;
 
     /// The largest power of two that the type holds with room to spare.
     const MAX_EXPONENT: i32;
@@ -126,6 +132,7 @@ const GROUP_LEN: usize = 1 << 15;
 ///     transposed: false,
 ///     u: &mut u,
 ///     v: &mut v,
+///     given: (None, None),
 ///     coefficients: &[1.0],
 ///     sigma: &mut sigma,
 /// };
@@ -231,11 +238,14 @@ impl<'a, T: Steppable> Task<'a, T> {
         let (m, n) = if self.transposed { (ncols, nrows) } else { (nrows, ncols) };
         let (u, more_u) = self.u.split_at_mut(count * m);
         let (v, more_v) = self.v.split_at_mut(count * n);
+        let (given_u, more_given_u) = self.given.0.map(|u| u.split_at(count * m)).unzip();
+        let (given_v, more_given_v) = self.given.1.map(|v| v.split_at(count * n)).unzip();
         let (sigma, more_sigma) = self.sigma.split_at_mut(count);
         let cut = if self.coefficients.len() == 1 { 0 } else { count };
         let coefficients = &self.coefficients[..self.coefficients.len().min(count)];
         let more_coefficients = &self.coefficients[cut..];
-        let head = Self { weights, u, v, coefficients, sigma, ..self };
+        let given = (given_u, given_v);
+        let head = Self { weights, u, v, given, coefficients, sigma, ..self };
         let (shape, transposed) = (head.shape, head.transposed);
         let tail = Task {
             weights: more_weights,
@@ -243,6 +253,7 @@ impl<'a, T: Steppable> Task<'a, T> {
             transposed,
             u: more_u,
             v: more_v,
+            given: (more_given_u, more_given_v),
             coefficients: more_coefficients,
             sigma: more_sigma,
         };
@@ -255,6 +266,7 @@ impl<'a, T: Steppable> Task<'a, T> {
         (steps, stream): (&Steps, bool),
         (level, runner): (Level, R),
     ) -> Result<(), Error> {
+        self.take_given();
         let plan = Plan {
             level,
             n_power_iterations: steps.n_power_iterations,
@@ -270,6 +282,14 @@ impl<'a, T: Steppable> Task<'a, T> {
             self.run_one((i, first + i), (plan, steps, stream), runner, &mut work)?;
         }
         Ok(())
+    }
+
+    fn take_given(&mut self) {
+        for (own, given) in [(&mut *self.u, self.given.0), (&mut *self.v, self.given.1)] {
+            if let Some(given) = given {
+                own.copy_from_slice(given);
+            }
+        }
     }
 
     /// Makes the steps on several tiny matrices at once; those that were made, as bits of a word for

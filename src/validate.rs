@@ -107,7 +107,9 @@ pub(crate) fn task<T: Steppable>(task: &Task<'_, T>) -> Result<(), Error> {
     let count = task.sigma.len();
     let (nrows, ncols) = task.shape;
     let (m, n) = if task.transposed { (ncols, nrows) } else { (nrows, ncols) };
-    for (argument, len, each) in [("u", task.u.len(), m), ("v", task.v.len(), n)] {
+    let (u, v) = (task.u.len(), task.v.len());
+    let given = (task.given.0.map_or(u, <[_]>::len), task.given.1.map_or(v, <[_]>::len));
+    for (argument, len, each) in [("u", u, m), ("v", v, n), ("u", given.0, m), ("v", given.1, n)] {
         fits(argument, len, each.checked_mul(count), "one entry per side of each matrix")?;
     }
     let size = nrows.checked_mul(ncols).and_then(|size| size.checked_mul(count));

@@ -76,6 +76,7 @@ def normalize(
     coefficient: _F64s,
     settings: _Steps,
     common: _Common,
+    given: tuple[NDArray[np.generic] | None, NDArray[np.generic] | None] = ...,
     /,
 ) -> _F64s: ...
 

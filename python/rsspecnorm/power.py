@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from rsspecnorm.options import Rng
-    from rsspecnorm.stepping import Order
+    from rsspecnorm.stepping import Order, Vectors
 
 
 class PowerIteration(NamedTuple):
@@ -218,7 +218,7 @@ def spectral_normalize(  # noqa: PLR0913 - keyword-only, as torch's and more
            [0.  , 1.  ]])
     """
     stack = as_real(as_stack(a), "a")
-    state = vectors(u, "u", stack, -2), vectors(v, "v", stack, -1)
+    state = vectors(u, "u", stack, -2, out), vectors(v, "v", stack, -1, out)
     scales = coefficients(coefficient, stack.shape[:-2])
     settings = Steps(n_power_iterations, eps, order, soft), common(num_threads, check_finite, rng)
     if out is None:
@@ -232,7 +232,7 @@ def spectral_normalize(  # noqa: PLR0913 - keyword-only, as torch's and more
 
 
 def _in_dtype(
-    sigma: NDArray[np.float64], state: tuple[NDArray[Any], NDArray[Any]], a: NDArray[Any]
+    sigma: NDArray[np.float64], state: tuple[Vectors, Vectors], a: NDArray[Any]
 ) -> tuple[Any, NDArray[Any], NDArray[Any]]:
     """Return sigma, in the batch shape, and the vectors in the dtype of the matrices."""
     u, v = state
@@ -240,6 +240,6 @@ def _in_dtype(
         narrow = sigma.astype(a.dtype, copy=False)
     return (
         shaped(narrow, a.shape[:-2]),
-        u.astype(a.dtype, copy=False),
-        v.astype(a.dtype, copy=False),
+        u.own.astype(a.dtype, copy=False),
+        v.own.astype(a.dtype, copy=False),
     )

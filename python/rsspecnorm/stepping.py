@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from rsspecnorm import _core
+from rsspecnorm.memory import fresh
 from rsspecnorm.options import common
 
 if TYPE_CHECKING:
@@ -23,6 +24,23 @@ _MATRIX_NDIM = 2
 _SINGLE_RANGE = (1e-30, 1e30)
 
 
+# Vectors of at least as many bytes are copied by the threads that move them.
+_WORTH_SHARING = 1 << 16
+
+
+class Vectors(NamedTuple):
+    """The vectors of a call: where they go, and what they begin with if that is not in there."""
+
+    own: NDArray[Any]
+    given: NDArray[Any] | None = None
+
+    def filled(self) -> NDArray[Any]:
+        """Return `own` with what it begins with in it."""
+        if self.given is not None:
+            np.copyto(self.own, self.given)
+        return self.own
+
+
 class Steps(NamedTuple):
     """The settings of a call, as the caller gave them."""
 
@@ -37,12 +55,17 @@ def vector_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float64 if dtype == np.float64 else np.float32)
 
 
-def vectors(x: ArrayLike | None, name: str, a: NDArray[Any], axis: int) -> NDArray[Any]:
-    """Return a fresh packed array of one vector per matrix; zeros where there is none."""
+def vectors(
+    x: ArrayLike | None, name: str, a: NDArray[Any], axis: int, out: object = None
+) -> Vectors:
+    """Return a fresh packed array of one vector per matrix; zeros where there is none.
+
+    `out` is what else the call writes to.
+    """
     expected = (*a.shape[:-2], a.shape[axis])
     dtype = vector_dtype(a.dtype)
     if x is None:
-        return np.zeros(expected, dtype)
+        return Vectors(np.zeros(expected, dtype))
     given = np.asarray(x)
     if given.dtype.name != "bfloat16" and given.dtype.kind not in "fbiu":
         message = f"{name} must hold real numbers, got dtype {given.dtype}"
@@ -54,7 +77,19 @@ def vectors(x: ArrayLike | None, name: str, a: NDArray[Any], axis: int) -> NDArr
         given = _near_one(given.astype(np.float64, copy=False))
     if given.shape != expected:
         given = np.broadcast_to(given, expected)
-    return np.array(given, dtype, order="C")
+    if given.nbytes >= _WORTH_SHARING and _serves(given, dtype, out):
+        return Vectors(fresh(expected, dtype), given)
+    return Vectors(np.array(given, dtype, order="C"))
+
+
+def _serves(given: NDArray[Any], dtype: np.dtype[Any], out: object) -> bool:
+    """Whether the core can read the caller's vectors as they are, during a call."""
+    return (
+        given.dtype == dtype
+        and given.flags.c_contiguous
+        and given.flags.aligned
+        and not (isinstance(out, np.ndarray) and np.may_share_memory(given, out))
+    )
 
 
 def _near_one(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -83,21 +118,22 @@ def coefficients(coefficient: ArrayLike, batch: tuple[int, ...]) -> NDArray[np.f
 
 def run_stack(
     a: NDArray[Any],
-    vectors: tuple[NDArray[Any], NDArray[Any]],
+    vectors: tuple[Vectors, Vectors],
     out: NDArray[Any] | None,
     coefficient: NDArray[np.float64],
     settings: tuple[Steps, tuple[int, int | None, bool]],
 ) -> NDArray[np.float64]:
     """Make the steps on a ready matrix or stack; return every sigma, end to end.
 
-    `vectors` are updated in place. `out` must have the shape, the dtype and the layout of `a`.
+    The vectors' own arrays are updated. `out` must have the shape, the dtype and the layout of `a`.
     """
     steps, options = settings
     tuple_of = (steps.n_power_iterations, steps.eps, steps.order, steps.soft, a.shape[:-2])
     u, v = vectors
     if a.ndim == _MATRIX_NDIM or _is_packed(a, out):
-        return _core.normalize(a, u, v, out, coefficient, tuple_of, options)
-    matrices, us, vs = (_flat(x, a) for x in (a, u, v))
+        given = u.given, v.given
+        return _core.normalize(a, u.own, v.own, out, coefficient, tuple_of, options, given)
+    matrices, us, vs = (_flat(x, a) for x in (a, u.filled(), v.filled()))
     outs = None if out is None else _flat(out, a)
     return _core.normalize(matrices, us, vs, outs, coefficient, tuple_of, options)
 

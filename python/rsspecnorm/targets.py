@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rsspecnorm import _core
+from rsspecnorm.memory import fresh
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -23,10 +24,12 @@ def has_layout_of(out: NDArray[Any], a: NDArray[Any]) -> bool:
 
 
 def like(a: NDArray[Any]) -> NDArray[Any]:
-    """Return fresh memory that the core can write `a` normalised into."""
-    fresh = np.empty_like(a)
-    if has_layout_of(fresh, a):
-        return fresh
+    """Return memory that the core can write `a` normalised into."""
+    if a.flags.c_contiguous:
+        return fresh(a.shape, a.dtype)
+    alike = np.empty_like(a)
+    if has_layout_of(alike, a):
+        return alike
     by_rows = a.shape[-1] <= 1 or a.strides[-1] == a.itemsize
     turned = np.empty((*a.shape[:-2], a.shape[-1], a.shape[-2]), a.dtype)
     return np.empty(a.shape, a.dtype) if by_rows else turned.swapaxes(-1, -2)

@@ -7,9 +7,10 @@ use pyo3::prelude::*;
 use rsspecnorm::{AnyGradient, Differentiable, Gradient};
 
 use crate::arrays::{Dtype, dtype_of};
+use crate::borrow::{readable, writable};
 use crate::errors::Failure;
 use crate::options;
-use crate::power::{detached, readable, writable};
+use crate::power::detached;
 
 /// `(grad, normalized, u, v, out, scale, slope)` of one matrix.
 type Row<'py> = (
@@ -87,10 +88,10 @@ where
 {
     fn borrow((grad, normalized, u, v, out, scale, slope): &Row<'py>) -> PyResult<Self> {
         Ok(Self {
-            grad: readable(grad.cast::<PyArrayDyn<T>>()?)?,
-            normalized: readable(normalized.cast::<PyArrayDyn<T>>()?)?,
-            u: readable(u.cast::<PyArrayDyn<T::Vector>>()?)?,
-            v: readable(v.cast::<PyArrayDyn<T::Vector>>()?)?,
+            grad: readable("grad", grad.cast::<PyArrayDyn<T>>()?)?,
+            normalized: readable("normalized", normalized.cast::<PyArrayDyn<T>>()?)?,
+            u: readable("u", u.cast::<PyArrayDyn<T::Vector>>()?)?,
+            v: readable("v", v.cast::<PyArrayDyn<T::Vector>>()?)?,
             out: writable("out", out)?,
             scale: *scale,
             slope: *slope,

@@ -2,6 +2,7 @@
 
 mod arrays;
 mod audit;
+mod borrow;
 mod errors;
 mod gradient;
 mod options;

@@ -4,23 +4,27 @@ use half::{bf16, f16};
 use ndarray::{ArrayView2, ArrayViewMut2, Ix2};
 use numpy::prelude::*;
 use numpy::{
-    BorrowError, Element, PyArray1, PyArrayDyn, PyReadonlyArray1, PyReadonlyArrayDyn,
-    PyReadwriteArrayDyn, PyUntypedArray,
+    Element, PyArray1, PyArrayDyn, PyReadonlyArray1, PyReadonlyArrayDyn, PyReadwriteArrayDyn,
+    PyUntypedArray,
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use rsspecnorm::{AnyTask, Control, Error, MatMut, MatRef, Order, Steppable, Steps, Task, Weights};
 
 use crate::arrays::{self, Dtype, dtype_of, has_ready_layout};
+use crate::borrow::{Side, listed, readable, writable};
 use crate::errors::Failure;
 use crate::options::{self, Common};
 
-type Arrays<'py> = Vec<Bound<'py, PyUntypedArray>>;
+/// Of `u` and of `v`.
+type Given<'py> = (Option<Bound<'py, PyUntypedArray>>, Option<Bound<'py, PyUntypedArray>>);
 
 /// Makes power steps on a matrix, a packed stack or a list of matrices, updates `u` and `v` in
 /// place, writes the normalised matrices to `out` where there is one, and returns every sigma.
+///
+/// With one array of matrices, `given` may hold what `u` and `v` begin with.
 #[pyfunction]
-#[pyo3(signature = (matrices, u, v, out, coefficient, settings, common, /))]
+#[pyo3(signature = (matrices, u, v, out, coefficient, settings, common, given = (None, None), /))]
 #[expect(clippy::too_many_arguments, reason = "the arguments of the Python face, as they come")]
 pub(crate) fn normalize<'py>(
     py: Python<'py>,
@@ -31,8 +35,9 @@ pub(crate) fn normalize<'py>(
     coefficient: PyReadonlyArray1<'py, f64>,
     #[pyo3(from_py_with = Settings::extract)] settings: Settings,
     #[pyo3(from_py_with = options::common)] common: Common,
+    given: Given<'py>,
 ) -> Result<Bound<'py, PyArray1<f64>>, Failure> {
-    let mut call = Call::borrow(matrices, u, v, out)?;
+    let mut call = Call::borrow(matrices, u, v, out, &given)?;
     let mut sigma = vec![0.0; call.count];
     let tasks = call.tasks(&coefficient, &mut sigma)?;
     let steps = settings.steps(&common);
@@ -131,8 +136,12 @@ impl<'py> Call<'py> {
         u: &Bound<'py, PyAny>,
         v: &Bound<'py, PyAny>,
         out: Option<&Bound<'py, PyAny>>,
+        given: &Given<'py>,
     ) -> PyResult<Self> {
         let matrices = listed(matrices)?;
+        if matrices.len() != 1 && (given.0.is_some() || given.1.is_some()) {
+            return Err(PyValueError::new_err("given belongs to one array of matrices"));
+        }
         let (u, v) = (listed(u)?, listed(v)?);
         let out = out.map(listed).transpose()?;
         let lengths = [u.len(), v.len(), out.as_ref().map_or(matrices.len(), Vec::len)];
@@ -143,7 +152,7 @@ impl<'py> Call<'py> {
         let mut call = Self { held: Vec::with_capacity(matrices.len()), count: 0 };
         for (i, a) in matrices.iter().enumerate() {
             let out = out.as_ref().map(|out| &out[i]);
-            let held = Held::borrow(a, &u[i], &v[i], out)?;
+            let held = Held::borrow(a, (&u[i], &v[i]), out, given)?;
             call.count += held.count;
             call.held.push(held);
         }
@@ -174,13 +183,7 @@ impl<'py> Call<'py> {
     }
 }
 
-/// One array, or every array of a list.
-pub(crate) fn listed<'py>(object: &Bound<'py, PyAny>) -> PyResult<Arrays<'py>> {
-    if let Ok(a) = object.cast::<PyUntypedArray>() {
-        return Ok(vec![a.clone()]);
-    }
-    object.try_iter()?.map(|a| Ok(a?.cast_into::<PyUntypedArray>()?)).collect()
-}
+type Vectors<'a, 'py> = (&'a Bound<'py, PyUntypedArray>, &'a Bound<'py, PyUntypedArray>);
 
 /// A matrix or a stack with its vectors, borrowed for the length of a call.
 struct Held<'py> {
@@ -205,16 +208,16 @@ where
 {
     a: Option<PyReadonlyArrayDyn<'py, T>>,
     out: Option<PyReadwriteArrayDyn<'py, T>>,
-    u: PyReadwriteArrayDyn<'py, T::Vector>,
-    v: PyReadwriteArrayDyn<'py, T::Vector>,
+    u: Side<'py, T::Vector>,
+    v: Side<'py, T::Vector>,
 }
 
 impl<'py> Held<'py> {
     fn borrow(
         a: &Bound<'py, PyUntypedArray>,
-        u: &Bound<'py, PyUntypedArray>,
-        v: &Bound<'py, PyUntypedArray>,
+        vectors: Vectors<'_, 'py>,
         out: Option<&Bound<'py, PyUntypedArray>>,
+        given: &Given<'py>,
     ) -> PyResult<Self> {
         let dtype = dtype_of(a).filter(|_| has_ready_layout(a));
         let dtype = dtype.ok_or_else(|| PyTypeError::new_err("the array is not ready"))?;
@@ -227,10 +230,10 @@ impl<'py> Held<'py> {
         }
         let [batch @ .., nrows, ncols] = a.shape() else { unreachable!("it has two axes or more") };
         let typed = match dtype {
-            Dtype::F16 => AnyHeld::F16(Typed::borrow(a, u, v, out)?),
-            Dtype::Bf16 => AnyHeld::Bf16(Typed::borrow(a, u, v, out)?),
-            Dtype::F32 => AnyHeld::F32(Typed::borrow(a, u, v, out)?),
-            Dtype::F64 => AnyHeld::F64(Typed::borrow(a, u, v, out)?),
+            Dtype::F16 => AnyHeld::F16(Typed::borrow(a, vectors, out, given)?),
+            Dtype::Bf16 => AnyHeld::Bf16(Typed::borrow(a, vectors, out, given)?),
+            Dtype::F32 => AnyHeld::F32(Typed::borrow(a, vectors, out, given)?),
+            Dtype::F64 => AnyHeld::F64(Typed::borrow(a, vectors, out, given)?),
             Dtype::Complex(_) => return Err(PyTypeError::new_err("power steps take real numbers")),
         };
         Ok(Self { typed, count: batch.iter().product(), shape: (*nrows, *ncols) })
@@ -252,21 +255,22 @@ where
 {
     fn borrow(
         a: &Bound<'py, PyUntypedArray>,
-        u: &Bound<'py, PyUntypedArray>,
-        v: &Bound<'py, PyUntypedArray>,
+        vectors: Vectors<'_, 'py>,
         out: Option<&Bound<'py, PyUntypedArray>>,
+        given: &Given<'py>,
     ) -> PyResult<Self> {
-        let (u, v) = (writable("u", u)?, writable("v", v)?);
+        let u = Side::borrow("u", vectors.0, given.0.as_ref())?;
+        let v = Side::borrow("v", vectors.1, given.1.as_ref())?;
         if a.is_empty() {
             return Ok(Self { a: None, out: None, u, v });
         }
         let a = a.cast::<PyArrayDyn<T>>()?;
         let Some(out) = out else {
-            return Ok(Self { a: Some(readable(a)?), out: None, u, v });
+            return Ok(Self { a: Some(readable("a", a)?), out: None, u, v });
         };
         let out = out.cast::<PyArrayDyn<T>>()?;
         let in_place = a.data() == out.data() && a.strides() == out.strides();
-        let a = if in_place { None } else { Some(readable(a)?) };
+        let a = if in_place { None } else { Some(readable("a", a)?) };
         Ok(Self { a, out: Some(writable("out", out.as_untyped())?), u, v })
     }
 
@@ -285,8 +289,9 @@ where
         let layout = "a and out must both be C-contiguous, or 2-D with the same contiguous axis";
         let (weights, transposed) = laid_out.ok_or_else(|| PyValueError::new_err(layout))?;
         let shape = if transposed { (shape.1, shape.0) } else { shape };
-        let (u, v) = (u.as_slice_mut()?, v.as_slice_mut()?);
-        Ok(T::task(Task { weights, shape, transposed, u, v, coefficients, sigma }))
+        let ((u, given_u), (v, given_v)) = (u.slices()?, v.slices()?);
+        let given = (given_u, given_v);
+        Ok(T::task(Task { weights, shape, transposed, u, v, given, coefficients, sigma }))
     }
 }
 
@@ -338,28 +343,4 @@ fn by_rows<T: Steppable>(
 ) -> bool {
     a.is_none_or(|a| MatRef::from_view(*a).is_some())
         && out.is_none_or(|out| MatRef::from_view(out.view()).is_some())
-}
-
-pub(crate) fn readable<'py, T: Element>(
-    a: &Bound<'py, PyArrayDyn<T>>,
-) -> PyResult<PyReadonlyArrayDyn<'py, T>> {
-    a.try_readonly().map_err(|e| refused("a", e))
-}
-
-pub(crate) fn writable<'py, T: Element>(
-    name: &str,
-    a: &Bound<'py, PyUntypedArray>,
-) -> PyResult<PyReadwriteArrayDyn<'py, T>> {
-    let typed = a.cast::<PyArrayDyn<T>>().map_err(|_| {
-        let got = a.dtype();
-        PyTypeError::new_err(format!("{name} has the wrong dtype for its matrix: {got}"))
-    })?;
-    typed.try_readwrite().map_err(|e| refused(name, e))
-}
-
-fn refused(name: &str, error: BorrowError) -> PyErr {
-    PyValueError::new_err(match error {
-        BorrowError::NotWriteable => format!("{name} must be writable"),
-        _ => format!("{name} must not overlap another array of the call"),
-    })
 }

@@ -11,9 +11,10 @@ use pyo3::prelude::*;
 use rsspecnorm::{AnyTrack, MatRef, Track, Trackable};
 
 use crate::arrays::{Dtype, dtype_of};
+use crate::borrow::{listed, readable, writable};
 use crate::errors::Failure;
 use crate::options::{self, Common};
-use crate::power::{detached, listed, readable, writable};
+use crate::power::detached;
 
 /// Follows every matrix, stored by rows, by one pass; states of shape (3, N) are updated in place.
 #[pyfunction]
@@ -102,7 +103,7 @@ where
             return Err(PyValueError::new_err("each matrix must be 2-D"));
         };
         let state = writable("state", state)?;
-        let a = if a.is_empty() { None } else { Some(readable(a.cast::<PyArrayDyn<T>>()?)?) };
+        let a = if a.is_empty() { None } else { Some(readable("a", a.cast::<PyArrayDyn<T>>()?)?) };
         Ok(Self { a, shape: (nrows, ncols), state })
     }
 

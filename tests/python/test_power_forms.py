@@ -207,3 +207,69 @@ def test_lists_refuse_what_does_not_fit():
         normalize_arrays([a, a], [u, u], [v, v])
     with pytest.raises(ValueError, match="shape and the dtype"):
         normalize_arrays([a], [u], [v], [a.T])
+
+
+def many(shape=(9000, 4, 3), dtype=np.float32):
+    """Return a stack and vectors long enough to be read where they lie."""
+    stack = random(shape[0], shape[1] * shape[2]).reshape(shape).astype(dtype)
+    return (stack, *(x.astype(dtype) for x in unit_vectors(shape)))
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3])
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("shape", [(9000, 4, 3), (700, 40, 30)], ids=str)
+def test_vectors_are_read_where_they_lie_and_left_alone(shape, order, steps):
+    stack, u, v = many(shape)
+    u[3], v[5] = 0, np.nan
+    before = u.copy(), v.copy()
+    for n in (1, 2):
+        got = spectral_normalize(stack, u, v, order=order, n_power_iterations=steps, num_threads=n)
+        cut = [
+            spectral_normalize(
+                stack[i : i + 7], u[i : i + 7], v[i : i + 7], order=order, n_power_iterations=steps
+            )
+            for i in range(0, len(stack), 7)
+        ]
+        for i, field in enumerate(got):
+            assert field.tobytes() == np.concatenate([each[i] for each in cut]).tobytes()
+        assert not any(np.may_share_memory(x, y) for x in got[2:] for y in (u, v, got.weight))
+    assert u.tobytes() == before[0].tobytes()
+    assert v.tobytes() == before[1].tobytes()
+
+
+def test_vectors_may_lie_in_what_is_written():
+    stack, u, v = many()
+    expected = bits(spectral_normalize(stack, u, v))
+    room = np.concatenate([u.ravel(), v.ravel(), stack.ravel()])
+    parts = np.split(room, [u.size, u.size + v.size])
+    inside = parts[0].reshape(u.shape), parts[1].reshape(v.shape), parts[2].reshape(stack.shape)
+    assert bits(spectral_normalize(inside[2], *inside[:2], out=inside[2])) == expected
+    out = room[: stack.size].reshape(stack.shape)
+    assert bits(spectral_normalize(stack, *inside[:2], out=out)) == expected
+
+
+def test_results_that_are_kept_stay_as_they_are():
+    stack, u, v = many()
+    kept, values = [], []
+    for i in range(12):
+        result = spectral_normalize(stack * (i + 1), u, v)
+        kept.append(result)
+        values.append(bits(result))
+        u, v = result.u, result.v
+    del result
+    assert [bits(each) for each in kept] == values
+    views = [each.u[1:, ::2] for each in kept]
+    copies = [view.copy() for view in views]
+    del kept
+    for i in range(12):
+        spectral_normalize(stack * (i + 2), u, v)
+    assert all(np.array_equal(a, b) for a, b in zip(views, copies, strict=True))
+
+
+def test_memory_of_results_is_used_again():
+    stack, u, v = many()
+    out, places = np.empty_like(stack), set()
+    for _ in range(10):
+        _, _, u, v = spectral_normalize(stack, u, v, out=out)
+        places |= {x.__array_interface__["data"][0] for x in (u, v)}
+    assert len(places) <= 4
