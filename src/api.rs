@@ -10,8 +10,7 @@ use ndarray::ArrayView2;
 
 use crate::error::Error;
 use crate::matrix::{Batch, Matrix, Store};
-use crate::operator::DIVIDED_LEN;
-use crate::route::Units;
+use crate::route::{Units, least_shared};
 use crate::schedule::{self, Work};
 use crate::simd::Level;
 use crate::solution::{Sink, solve_unit};
@@ -218,7 +217,7 @@ fn whole(batch: &Batch<'_, '_>, goal: Goal) -> usize {
         // The products of a proof are divided whatever the size.
         Goal::Rigorous { .. } => 0,
         _ if batch.is_empty() => 0,
-        _ => DIVIDED_LEN / batch.get(0).parts(),
+        _ => least_shared(&batch.get(0), goal),
     }
 }
 

@@ -11,12 +11,14 @@ use crate::algorithms::certificate;
 use crate::algorithms::lanczos::{self, Outcome, Settings, Vectors};
 use crate::error::Error;
 use crate::kernels::matvec::rmatvec;
+use crate::kernels::modulus::largest_square;
 use crate::matrix::{MatRef, Matrix, Storage, Store};
 use crate::operator::complex::{ComplexDense, adjoint_product};
 use crate::operator::gather::{adjoint, widened};
 use crate::operator::{Dense, Runner};
 use crate::scalar::{Element, exponent, halved_power, ldexp, with_typed};
 use crate::simd::{Level, Load};
+use crate::skinny;
 
 /// Runs Lanczos on a complex matrix; the start of `settings` is the caller's right vector.
 ///
@@ -31,29 +33,61 @@ pub(crate) fn iterate<R: Runner>(
     settings: Settings<'_>,
     runner: R,
 ) -> Result<Outcome, Error> {
-    let mut outcome =
-        with_typed!(Storage, matrix.storage, a => stored(matrix, a, settings, runner))?;
+    let mut outcome = with_typed!(Storage, matrix.storage, a => {
+        on_rows(matrix, a, |rows| upright(matrix, rows, settings, runner))
+    })?;
     let vectors = outcome.found.as_mut().and_then(|found| found.vectors.as_mut());
-    if let Some(Vectors { left, right, .. }) = vectors.filter(|_| matrix.transposed) {
-        conjugate(left);
-        conjugate(right);
+    if let Some(vectors) = vectors {
+        turn_back(matrix, vectors);
     }
     Ok(outcome)
 }
 
-fn stored<T: Store + Load<f64, 8> + Neg<Output = T>, R: Runner>(
+/// The vectors of a right one, which comes with all real parts before all imaginary ones, by one
+/// pass of the same operator in the units of `2^exponent`.
+///
+/// # Errors
+/// As [`iterate`].
+pub(crate) fn pass<R: Runner>(
+    matrix: &Matrix<'_>,
+    right: &[f64],
+    exponent: i32,
+    level: Level,
+    runner: R,
+) -> Result<Vectors, Error> {
+    let right = pairs(right);
+    let mut vectors = with_typed!(Storage, matrix.storage, a => on_rows(matrix, a, |rows| {
+        skinny::pass(ComplexDense::new(parts(rows), level, runner), right, exponent, level)
+    }))?;
+    turn_back(matrix, &mut vectors);
+    Ok(vectors)
+}
+
+/// Has `f` look at the rows of the operator for `matrix`.
+fn on_rows<T: Element + Neg<Output = T>, Out>(
     matrix: &Matrix<'_>,
     a: MatRef<'_, T>,
-    settings: Settings<'_>,
-    runner: R,
-) -> Result<Outcome, Error> {
+    f: impl FnOnce(MatRef<'_, T>) -> Out,
+) -> Out {
     let ((nrows, ncols), turned) = matrix.upright();
     if turned == matrix.transposed {
-        return upright(matrix, a, settings, runner);
+        return f(a);
     }
     let copy = adjoint(a);
-    let rows = MatRef::from_slice(&copy, nrows, 2 * ncols).expect("as many pairs as entries");
-    upright(matrix, rows, settings, runner)
+    f(MatRef::from_slice(&copy, nrows, 2 * ncols).expect("as many pairs as entries"))
+}
+
+/// Rows of pairs as a real matrix.
+fn parts<T: Store>(rows: MatRef<'_, T>) -> Matrix<'_> {
+    Matrix { storage: T::store(rows), transposed: false, complex: false }
+}
+
+/// The vectors of the operator as those of the matrix.
+fn turn_back(matrix: &Matrix<'_>, vectors: &mut Vectors) {
+    if matrix.transposed {
+        conjugate(&mut vectors.left);
+        conjugate(&mut vectors.right);
+    }
 }
 
 /// `rows` are those of the operator for `matrix`.
@@ -71,8 +105,7 @@ fn upright<T: Store + Load<f64, 8>, R: Runner>(
         }
         if turned { adjoint_times(settings.level, rows, &v0) } else { v0 }
     });
-    let parts = Matrix { storage: T::store(rows), transposed: false, complex: false };
-    let mut op = ComplexDense::new(parts, settings.level, runner);
+    let mut op = ComplexDense::new(parts(rows), settings.level, runner);
     lanczos::run(&mut op, Settings { v0: start.as_deref(), ..settings })
 }
 
@@ -118,18 +151,30 @@ fn conjugate(x: &mut [f64]) {
 /// Turns vectors of the real matrix of twice the size, all real parts before all imaginary ones,
 /// into pairs.
 pub(crate) fn pair_up(outcome: &mut Outcome) {
-    let pairs = |x: &mut Vec<f64>| {
-        let (re, im) = x.split_at(x.len() / 2);
-        *x = re.iter().zip(im).flat_map(|(&re, &im)| [re, im]).collect();
-    };
     let vectors = outcome.found.as_mut().and_then(|found| found.vectors.as_mut());
     if let Some(Vectors { left, right, .. }) = vectors {
-        pairs(left);
-        pairs(right);
+        *left = pairs(left);
+        *right = pairs(right);
     }
 }
 
-/// The largest modulus of an entry that is finite, in one sweep.
+fn pairs(x: &[f64]) -> Vec<f64> {
+    let (re, im) = x.split_at(x.len() / 2);
+    re.iter().zip(im).flat_map(|(&re, &im)| [re, im]).collect()
+}
+
+/// The largest modulus of an entry, all of which are finite, by the largest magnitude of a part.
+pub(crate) fn modulus(level: Level, matrix: &Matrix<'_>, part: f64) -> f64 {
+    let factors = halved_power(-exponent(part));
+    let square = with_typed!(Storage, matrix.storage, a => {
+        let rows = || (0..a.nrows()).map(|i| a.row(i));
+        let whole = a.packed().into_iter().chain(rows().filter(|_| a.packed().is_none()));
+        whole.map(|pairs| largest_square(level, pairs, factors)).fold(0.0, f64::max)
+    });
+    ldexp(square.sqrt(), exponent(part))
+}
+
+/// The largest modulus of an entry that is finite, whatever the others are.
 pub(crate) fn largest_modulus(matrix: &Matrix<'_>) -> f64 {
     fn largest<T: Element>(a: MatRef<'_, T>) -> f64 {
         let pairs = || (0..a.nrows()).flat_map(|i| a.row(i).as_chunks::<2>().0);

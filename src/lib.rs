@@ -29,6 +29,7 @@ mod route;
 mod scalar;
 mod schedule;
 mod simd;
+mod skinny;
 mod solution;
 mod track;
 mod validate;

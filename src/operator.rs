@@ -12,6 +12,7 @@ pub(crate) mod gather;
 pub(crate) mod gram;
 pub(crate) mod near;
 mod partials;
+pub(crate) mod skinny;
 pub(crate) mod step;
 pub(crate) mod symmetric;
 

@@ -9,6 +9,8 @@ use std::ops::Range;
 use crate::algorithms::direct::Shape;
 use crate::api::Goal;
 use crate::matrix::{Batch, Matrix, Storage};
+use crate::operator::DIVIDED_LEN;
+use crate::operator::skinny::SHARED_LEN;
 
 /// Columns and entries up to which eight matrices share the lanes of a vector. Beyond, the copy of
 /// eight leaves the near caches, and a matrix that comes alone pays for seven empty lanes.
@@ -22,6 +24,13 @@ const DIRECT_COLUMNS_WIDE: usize = 128;
 
 /// Entries beyond which a matrix is worth several threads and its copy too large for the caches.
 const DIRECT_LEN: usize = 1 << 17;
+
+/// Times as many rows as columns from which the products of the columns are had sooner without a
+/// copy, and from which even of so many columns, for elements of up to 32 bits and of 64.
+const LONG: usize = 4;
+const VERY_LONG: usize = 32;
+const LONG_COLUMNS: usize = 128;
+const LONG_COLUMNS_WIDE: usize = 192;
 
 /// Matrices of one unit at most, and elements if they are tiny: enough to spread the cost of its
 /// room, few enough to share out.
@@ -37,6 +46,8 @@ pub(crate) enum Route {
     Eight,
     /// The direct method, one matrix at a time.
     One,
+    /// The direct method, without a copy of the matrix.
+    Skinny,
     /// Fused Lanczos.
     Lanczos,
 }
@@ -44,12 +55,16 @@ pub(crate) enum Route {
 /// The method for one matrix. A proof is about iteration, whatever the size.
 pub(crate) fn route(matrix: &Matrix<'_>, goal: Goal) -> Route {
     let Shape { nrows, ncols, .. } = shape(matrix);
-    let limit = if matrix.is_wide() { DIRECT_COLUMNS_WIDE } else { DIRECT_COLUMNS };
+    let (limit, of_long) = match matrix.is_wide() {
+        true => (DIRECT_COLUMNS_WIDE, LONG_COLUMNS_WIDE),
+        false => (DIRECT_COLUMNS, LONG_COLUMNS),
+    };
     match nrows * ncols {
         0 => Route::Nothing,
         _ if matches!(goal, Goal::Rigorous { .. }) => Route::Lanczos,
         len if ncols <= EIGHT_COLUMNS && len <= EIGHT_LEN => Route::Eight,
-        len if ncols <= limit && len <= DIRECT_LEN => Route::One,
+        len if ncols <= limit && nrows < LONG * ncols && len <= DIRECT_LEN => Route::One,
+        _ if ncols <= limit || ncols <= of_long && nrows >= VERY_LONG * ncols => Route::Skinny,
         _ => Route::Lanczos,
     }
 }
@@ -59,6 +74,15 @@ pub(crate) fn shape(matrix: &Matrix<'_>) -> Shape {
     let ((nrows, ncols), _) = matrix.upright();
     let copies = matrix.parts();
     Shape { nrows: copies * nrows, ncols: copies * ncols, copies }
+}
+
+/// Elements of a matrix below which one thread works on it alone.
+pub(crate) fn least_shared(matrix: &Matrix<'_>, goal: Goal) -> usize {
+    let len = match route(matrix, goal) {
+        Route::Skinny => SHARED_LEN,
+        _ => DIVIDED_LEN,
+    };
+    len / matrix.parts()
 }
 
 /// The units of work of one call.

@@ -4,24 +4,29 @@
 //! Here the answer is turned back: vectors to the side the caller calls right, numbers to the
 //! matrix's own units, degenerate input to the value the documentation promises.
 
+mod degenerate;
+
 use std::time::{Duration, Instant};
 
 use crate::algorithms::certificate;
 use crate::algorithms::direct::{self, Eight, Raw, Wanted};
 use crate::algorithms::krylov;
-use crate::algorithms::lanczos::{self, Found, Others, Outcome, Settings};
+use crate::algorithms::lanczos::{Found, Others, Outcome, Settings};
 use crate::algorithms::stopping::Target;
 use crate::api::{Goal, Request};
 use crate::complex;
 use crate::error::Error;
 use crate::kernels::matvec::{matvec, rmatvec};
-use crate::matrix::{Batch, MatRef, Matrix, Storage};
+use crate::matrix::{Batch, Matrix, Storage};
 use crate::operator::gather::{fill_lanes, survey, widened};
 use crate::operator::near::NearCopy;
 use crate::operator::{Dense, Runner};
 use crate::route::{Route, Unit, route, shape};
-use crate::scalar::{Element, ldexp, ldexp_down, ldexp_up, with_typed};
+use crate::scalar::{ldexp, ldexp_down, ldexp_up, with_typed};
 use crate::simd::Level;
+use crate::skinny;
+
+use degenerate::degenerate_sigma;
 
 /// How sigma was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,16 +98,22 @@ pub(crate) fn solve_unit<R: Runner + Copy>(
     runner: R,
     sink: &Sink<'_>,
 ) -> Result<(), Error> {
-    let wanted = Wanted { second: request.second || request.vectors, vectors: request.vectors };
+    let wanted = Wanted {
+        second: request.second || request.vectors,
+        vectors: request.vectors,
+        modulus: sink.sigma.is_none(),
+    };
     for i in (0..unit.len()).map(|k| unit.index(k)) {
         let matrix = &batch.get(i);
         let solution = match route(matrix, request.goal) {
             Route::Nothing => Solution::trivial(matrix, 0.0, request.vectors),
             Route::Eight => return eights(batch, unit, wanted, level, sink),
-            Route::One => one(matrix, wanted, level),
+            Route::One => one(matrix, wanted, level)?,
+            Route::Skinny => skinny(matrix, wanted, level, runner)?,
             Route::Lanczos => {
                 let (begin, v0) = (Instant::now(), request.v0.map(|v0| v0[i]));
-                let on = |matrix: &Matrix<'_>| iterate(matrix, v0, request, level, runner);
+                let on =
+                    |matrix: &Matrix<'_>| iterate(matrix, v0, (request, wanted), level, runner);
                 let solution = match NearCopy::of(matrix) {
                     Some(copy) => on(&copy.view(matrix))?,
                     None => on(matrix)?,
@@ -142,9 +153,13 @@ fn eights(
             }
         }
         let elapsed = begin.map_or(Duration::ZERO, |begin| begin.elapsed() / unit.len() as u32);
-        for (k, outcome) in eight.outcomes(unit.len(), wanted).enumerate() {
+        for (k, mut outcome) in eight.outcomes(unit.len(), wanted).enumerate() {
             let matrix = &batch.get(unit.index(k));
-            let mut solution = Solution::from_outcome(matrix, outcome, wanted, Method::Direct);
+            if matrix.complex {
+                complex::pair_up(&mut outcome);
+            }
+            let mut solution =
+                Solution::from_outcome(matrix, outcome, wanted, level, Method::Direct);
             solution.elapsed = elapsed;
             (sink.solution)(unit.index(k), solution)?;
         }
@@ -153,21 +168,37 @@ fn eights(
 }
 
 /// Solves one small matrix.
-fn one(matrix: &Matrix<'_>, wanted: Wanted, level: Level) -> Solution {
+fn one(matrix: &Matrix<'_>, wanted: Wanted, level: Level) -> Result<Solution, Error> {
     let begin = Instant::now();
     let (max_abs, sum_of_squares) = survey(level, matrix);
     let raw = Raw { max_abs, sum_of_squares };
     let copy = widened(level, matrix, raw.factors());
-    let outcome = direct::one(level, &copy, raw, matrix.parts(), wanted);
-    let solution = Solution::from_outcome(matrix, outcome, wanted, Method::Direct);
-    Solution { elapsed: begin.elapsed(), ..solution }
+    let mut outcome = direct::one(level, &copy, raw, matrix.parts(), wanted)?;
+    if matrix.complex {
+        complex::pair_up(&mut outcome);
+    }
+    let solution = Solution::from_outcome(matrix, outcome, wanted, level, Method::Direct);
+    Ok(Solution { elapsed: begin.elapsed(), ..solution })
+}
+
+/// Solves one matrix by its Gram matrix.
+fn skinny<R: Runner + Copy>(
+    matrix: &Matrix<'_>,
+    wanted: Wanted,
+    level: Level,
+    runner: R,
+) -> Result<Solution, Error> {
+    let begin = Instant::now();
+    let outcome = skinny::solve(matrix, shape(matrix), wanted, level, runner)?;
+    let solution = Solution::from_outcome(matrix, outcome, wanted, level, Method::Direct);
+    Ok(Solution { elapsed: begin.elapsed(), ..solution })
 }
 
 /// Solves one matrix by iteration.
 fn iterate<R: Runner>(
     matrix: &Matrix<'_>,
     v0: Option<&[f64]>,
-    request: &Request<'_>,
+    (request, wanted): (&Request<'_>, Wanted),
     level: Level,
     runner: R,
 ) -> Result<Solution, Error> {
@@ -196,8 +227,8 @@ fn iterate<R: Runner>(
             krylov::run(&mut op, Settings { v0: v0.as_deref(), ..settings })?
         }
     };
-    let wanted = Wanted { second: true, vectors: request.vectors };
-    let mut solution = Solution::from_outcome(matrix, outcome, wanted, Method::Lanczos);
+    let wanted = Wanted { second: true, ..wanted };
+    let mut solution = Solution::from_outcome(matrix, outcome, wanted, level, Method::Lanczos);
     if let Goal::Rigorous { width, .. } = request.goal {
         // The ends may have moved on their way into the subnormal numbers.
         let is_narrow = solution.upper <= (1.0 + width) * solution.lower;
@@ -261,13 +292,11 @@ fn product(matrix: &Matrix<'_>, x: &[f64], level: Level) -> Vec<f64> {
 impl Solution {
     fn from_outcome(
         matrix: &Matrix<'_>,
-        mut outcome: Outcome,
+        outcome: Outcome,
         wanted: Wanted,
+        level: Level,
         method: Method,
     ) -> Self {
-        if matrix.complex && method == Method::Direct {
-            complex::pair_up(&mut outcome);
-        }
         let Outcome { entries, n_passes, found } = outcome;
         let exponent = entries.exponent;
         let Some(found) = found else {
@@ -276,9 +305,9 @@ impl Solution {
             return solution;
         };
         let entries = Entries {
-            max_abs: match matrix.complex {
-                true => complex::largest_modulus(matrix),
-                false => ldexp(entries.max_abs, exponent),
+            max_abs: match ldexp(entries.max_abs, exponent) {
+                part if matrix.complex && wanted.modulus => complex::modulus(level, matrix, part),
+                part => part,
             },
             fro: ldexp(entries.sum_of_squares.sqrt(), exponent),
             n_nonfinite: 0,
@@ -317,66 +346,4 @@ impl Solution {
             self.v.fill(f64::NAN);
         }
     }
-
-    /// The answer for a matrix whose sigma is zero, infinite or NaN whatever its vectors.
-    fn trivial(matrix: &Matrix<'_>, sigma: f64, vectors: bool) -> Self {
-        let (nrows, ncols) = matrix.shape();
-        let unit = |n: usize| if vectors { first_axis(n, sigma) } else { Vec::new() };
-        Self {
-            sigma,
-            u: unit(matrix.parts() * nrows),
-            v: unit(matrix.parts() * ncols),
-            second: if sigma == 0.0 { 0.0 } else { f64::NAN },
-            lower: sigma,
-            upper: sigma,
-            residual: if sigma == 0.0 { 0.0 } else { f64::NAN },
-            n_passes: 0,
-            converged: true,
-            method: Method::Trivial,
-            entries: if sigma == 0.0 { ZERO_ENTRIES } else { scan(matrix) },
-            elapsed: Duration::ZERO,
-        }
-    }
-}
-
-const ZERO_ENTRIES: Entries = Entries { max_abs: 0.0, fro: 0.0, n_nonfinite: 0 };
-
-/// Any unit vector is right for a zero matrix; none is for a NaN or infinite one.
-fn first_axis(n: usize, sigma: f64) -> Vec<f64> {
-    let mut x = vec![if sigma == 0.0 { 0.0 } else { f64::NAN }; n];
-    if let Some(first) = x.first_mut().filter(|_| sigma == 0.0) {
-        *first = 1.0;
-    }
-    x
-}
-
-/// NaN wins over infinity: a sum of squares is NaN only when an entry is.
-fn degenerate_sigma(entries: &lanczos::Entries) -> f64 {
-    if entries.sum_of_squares.is_nan() {
-        f64::NAN
-    } else if entries.max_abs == 0.0 {
-        0.0
-    } else {
-        f64::INFINITY
-    }
-}
-
-/// Counts what is not finite, entry by entry: the slow path of matrices that are broken anyway.
-fn scan(matrix: &Matrix<'_>) -> Entries {
-    fn rows<T: Element>(a: MatRef<'_, T>, parts: usize) -> Entries {
-        let mut entries = ZERO_ENTRIES;
-        for x in (0..a.nrows()).flat_map(|i| a.row(i).chunks_exact(parts)) {
-            entries.fro += x.iter().map(|x| x.to_f64() * x.to_f64()).sum::<f64>();
-            let largest = x.iter().fold(0.0_f64, |m, x| m.max(x.to_f64().abs()));
-            match x.iter().all(|x| x.to_f64().is_finite()) {
-                true => entries.max_abs = entries.max_abs.max(largest),
-                false => entries.n_nonfinite += 1,
-            }
-        }
-        entries.fro = entries.fro.sqrt();
-        entries
-    }
-    let entries = with_typed!(Storage, matrix.storage, a => rows(a, matrix.parts()));
-    let modulus = matrix.complex.then(|| complex::largest_modulus(matrix));
-    Entries { max_abs: modulus.unwrap_or(entries.max_abs), ..entries }
 }

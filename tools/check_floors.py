@@ -20,7 +20,18 @@ FLOORS = (
     ("operator",),
     ("algorithms",),
     ("schedule",),
-    ("validate", "route", "complex", "solution", "api", "normalize", "gradient", "track", "audit"),
+    (
+        "validate",
+        "route",
+        "complex",
+        "skinny",
+        "solution",
+        "api",
+        "normalize",
+        "gradient",
+        "track",
+        "audit",
+    ),
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -78,7 +78,7 @@ def spectral_norm(
 
     Notes
     -----
-    A small matrix (a shorter side of up to 96, or 128 for 64-bit elements) is solved directly: its
+    A matrix with a shorter side of up to 96, or 128 for 64-bit elements, is solved directly: its
     Gram matrix, scaled by a power of two, is reduced to tridiagonal form [3]_, and the result is
     right to a few roundings whatever `rtol` is. Matrices of up to 16 columns share the lanes of a
     vector, eight at a time, so a stack of them is much faster than a loop.

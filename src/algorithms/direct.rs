@@ -12,6 +12,7 @@
 //! |---|---|
 //! | `alpha`, `beta`, `tau` | the diagonal and off-diagonal of `T`, the factors of the reflectors |
 
+use crate::error::Error;
 use crate::kernels::eight::{self, Entry};
 use crate::kernels::matvec::{matvec, rmatvec};
 use crate::kernels::norms::Norms;
@@ -29,6 +30,8 @@ use super::tridiagonal::Tridiagonal;
 pub(crate) struct Wanted {
     pub(crate) second: bool,
     pub(crate) vectors: bool,
+    /// The largest modulus of a complex matrix, which costs a sweep of its own.
+    pub(crate) modulus: bool,
 }
 
 /// The size of an operator, and how often each of its singular values is repeated.
@@ -53,7 +56,7 @@ impl Raw {
     }
 
     /// The exponent of the largest entry.
-    fn exponent(self) -> i32 {
+    pub(crate) fn exponent(self) -> i32 {
         if self.is_regular() { exponent(self.max_abs) } else { 0 }
     }
 
@@ -227,31 +230,60 @@ fn trace(gram: &[Entry], n: usize) -> Entry {
 }
 
 /// Solves one matrix, which `b` holds scaled by [`Raw::factors`] unless `raw` is not regular.
-pub(crate) fn one(level: Level, b: &Padded, raw: Raw, copies: usize, wanted: Wanted) -> Outcome {
+///
+/// # Errors
+/// As [`by_gram`].
+pub(crate) fn one(
+    level: Level,
+    b: &Padded,
+    raw: Raw,
+    copies: usize,
+    wanted: Wanted,
+) -> Result<Outcome, Error> {
     let (nrows, ncols) = b.shape();
-    if !raw.is_regular() {
-        return raw.nothing_found();
-    }
     let mut gram = Padded::zeros(ncols, ncols);
     symmetric::gram(level, b, &mut gram);
-    let trace: f64 = (0..ncols).map(|i| gram.row(i)[i]).sum();
-    let mut reduced = Reduced::zeros(ncols);
-    symmetric::reduce(level, &mut gram, &mut reduced);
-    let (tridiagonal, signs) = unsigned(&reduced.alpha, &reduced.beta);
-    let top = tridiagonal.top(0.0);
-    let vectors = wanted.vectors.then(|| {
-        let reflector = |j: usize, i: usize| gram.row(j)[i];
-        let mut right = top_vector(&tridiagonal, &signs, top, &reduced.tau, reflector);
+    let shape = Shape { nrows, ncols, copies };
+    by_gram(level, &mut gram, raw, shape, wanted, |mut right| {
         let (mut t, mut z) = (vec![0.0; nrows], vec![0.0; b.stride()]);
         right.resize(b.stride(), 0.0);
         matvec(level, b.padded(), &right, &mut t);
         rmatvec(level, b.padded(), &t, &mut z);
         right.truncate(ncols);
-        Vectors::from_pass(level, right, &t, &mut z[..ncols])
-    });
-    let shape = Shape { nrows, ncols, copies };
+        Ok(Vectors::from_pass(level, right, &t, &mut z[..ncols]))
+    })
+}
+
+/// Solves one matrix by its Gram matrix, both in units that [`Raw::factors`] leads to; `pass` makes
+/// the vectors of a right one.
+///
+/// # Errors
+/// Those of `pass`.
+pub(crate) fn by_gram(
+    level: Level,
+    gram: &mut Padded,
+    raw: Raw,
+    shape: Shape,
+    wanted: Wanted,
+    pass: impl FnOnce(Vec<f64>) -> Result<Vectors, Error>,
+) -> Result<Outcome, Error> {
+    if !raw.is_regular() {
+        return Ok(raw.nothing_found());
+    }
+    let trace = gram.trace();
+    let mut reduced = Reduced::zeros(shape.ncols);
+    symmetric::reduce(level, gram, &mut reduced);
+    let (tridiagonal, signs) = unsigned(&reduced.alpha, &reduced.beta);
+    let top = tridiagonal.top(0.0);
+    let vectors = match wanted.vectors {
+        true => {
+            let reflector = |j: usize, i: usize| gram.row(j)[i];
+            Some(pass(top_vector(&tridiagonal, &signs, top, &reduced.tau, reflector))?)
+        }
+        false => None,
+    };
     let second = wanted.second.then_some(&tridiagonal);
-    raw.outcome(found(shape, top, second, vectors), trace / copies as f64)
+    Ok(raw.outcome(found(shape, top, second, vectors), trace / shape.copies as f64))
 }
 
 fn found(shape: Shape, top: f64, reduced: Option<&Tridiagonal>, vectors: Option<Vectors>) -> Found {

@@ -47,6 +47,16 @@ impl Padded {
         MatRef::from_view(view.expect("rows times stride")).expect("its rows are contiguous")
     }
 
+    /// The sum of the diagonal.
+    pub(crate) fn trace(&self) -> f64 {
+        (0..self.ncols).map(|i| self.row(i)[i]).sum()
+    }
+
+    /// Multiplies every entry.
+    pub(crate) fn scale(&mut self, factor: f64) {
+        self.data.iter_mut().for_each(|x| *x *= factor);
+    }
+
     /// Elements from one row to the next.
     pub(crate) fn stride(&self) -> usize {
         self.ncols.next_multiple_of(LANES)

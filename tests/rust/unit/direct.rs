@@ -5,7 +5,7 @@ use crate::algorithms::lanczos::{Found, Outcome};
 use crate::kernels::symmetric::Padded;
 use crate::simd::Level;
 
-const ALL: Wanted = Wanted { second: true, vectors: true };
+const ALL: Wanted = Wanted { second: true, vectors: true, modulus: true };
 
 fn entry(i: usize, j: usize) -> f64 {
     ((31 * i * i + 17 * j * j * j + 5 * i * j) % 29) as f64 / 16.0 - 0.9
@@ -24,7 +24,7 @@ fn by_one(shape: Shape, entry: impl Fn(usize, usize) -> f64) -> Outcome {
     }
     let (first, second) = raw.factors();
     (0..shape.nrows).for_each(|i| b.row_mut(i).iter_mut().for_each(|x| *x *= first * second));
-    one(Level::all()[0], &b, raw, shape.copies, ALL)
+    one(Level::all()[0], &b, raw, shape.copies, ALL).unwrap()
 }
 
 fn by_eight(shape: Shape, entry: impl Fn(usize, usize) -> f64) -> Outcome {
