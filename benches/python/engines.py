@@ -31,8 +31,8 @@ def numpy_matrix_norm(a: Matrix) -> float:
 
 
 def svds_norm(a: Matrix, tol: float = 0) -> float:
-    """Sigma by ARPACK, which wants a second row and column; NumPy takes a vector."""
-    if min(a.shape) == 1:
+    """Sigma by ARPACK, which wants a third row and column; NumPy takes what is thinner."""
+    if min(a.shape) < 3:
         return numpy_norm(a)
     return svds(a, k=1, tol=tol, return_singular_vectors=False)[0]
 

@@ -90,6 +90,12 @@ impl<T: Load<f64, 8>> Kernel for Add<'_, '_, T> {
         let mut max = Lanes::<f64, 8>::splat(s, 0.0);
         for start in stored.range.clone().step_by(depth) {
             let rows = start..(start + depth).min(stored.range.end);
+            if n == 1 && stored.lie == Lie::Columns {
+                let (largest, sum) = one_column(s, &stored.a.row(0)[rows], stored.factors);
+                max = max.max_abs(largest);
+                sums[0] += sum;
+                continue;
+            }
             let len = rows.len().next_multiple_of(LANES);
             let largest = match stored.lie {
                 Lie::Rows => by_rows(s, &stored.a, rows, columns, depth),
@@ -114,6 +120,33 @@ pub(crate) fn add_products_of<T: Load<f64, 8>>(
     products: &mut ColumnProducts,
 ) -> f64 {
     level.run(Add { stored, products })
+}
+
+/// The largest magnitude of a piece of a lone column, and the sum of its squares: what the column
+/// would come to if it were laid down.
+#[inline(always)]
+fn one_column<S: Simd, T: Load<f64, 8>>(
+    s: S,
+    column: &[T],
+    factors: (f64, f64),
+) -> (<S as Lanes<f64, 8>>::V, f64) {
+    let zero = Lanes::<f64, 8>::splat(s, 0.0);
+    let factors = (Lanes::<f64, 8>::splat(s, factors.0), Lanes::<f64, 8>::splat(s, factors.1));
+    let (mut max, mut squares) = (zero, zero);
+    let (chunks, tail) = column.as_chunks::<8>();
+    for chunk in chunks {
+        let x = T::load(s, chunk);
+        max = max.max_abs(x);
+        let x = x.mul(factors.0).mul(factors.1);
+        squares = x.mul_add(x, squares);
+    }
+    if !tail.is_empty() {
+        let x = T::load_partial(s, tail);
+        max = max.max_abs(x);
+        let x = x.mul(factors.0).mul(factors.1);
+        squares = x.mul_add(x, squares);
+    }
+    (max, squares.sum())
 }
 
 /// Lays down rows that lie one after the other, eight by eight.

@@ -15,10 +15,10 @@ use super::Runner;
 use super::partials::{Partial, Partials};
 
 /// Elements of the matrix that one thread takes at a time.
-const BLOCK_LEN: usize = 1 << 16;
+const BLOCK_LEN: usize = 1 << 15;
 
 /// Elements from which threads share a matrix.
-pub(crate) const SHARED_LEN: usize = 2 * BLOCK_LEN;
+pub(crate) const SHARED_LEN: usize = 4 * BLOCK_LEN;
 
 impl Partial for ColumnProducts {
     fn clear(&mut self) {
