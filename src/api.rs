@@ -211,14 +211,13 @@ pub fn norms<'m, 'a: 'm>(
     Ok(Norms { sigma, missed })
 }
 
-/// The size below which one matrix is the work of one thread.
+/// The size below which every matrix is the work of one thread.
 fn whole(batch: &Batch<'_, '_>, goal: Goal) -> usize {
-    match goal {
-        // The products of a proof are divided whatever the size.
-        Goal::Rigorous { .. } => 0,
-        _ if batch.is_empty() => 0,
-        _ => least_shared(&batch.get(0), goal),
-    }
+    let least = match batch {
+        Batch::Each(matrices) => matrices.iter().map(|a| least_shared(a, goal)).min(),
+        Batch::Stack(stack) => (!stack.is_empty()).then(|| least_shared(&stack.get(0), goal)),
+    };
+    least.unwrap_or(0)
 }
 
 /// The largest singular value of a matrix, to the default relative error.

@@ -19,7 +19,7 @@ use crate::kernels::step::StepKernels;
 use crate::kernels::tiny::{MAX_SIDE, TinySteps};
 use crate::matrix::{MatMut, MatRef};
 use crate::operator::Runner;
-use crate::operator::step::{DenseStep, Scratch, StepOperator};
+use crate::operator::step::{DIVIDED_LEN, DenseStep, Scratch, StepOperator};
 use crate::scalar::{power_of_two, with_typed};
 use crate::schedule::{self, Work};
 use crate::simd::{Level, Load};
@@ -168,7 +168,7 @@ pub fn normalize(
     let jobs: Vec<Mutex<Job<'_>>> = jobs.into_iter().map(Mutex::new).collect();
     // A start without vectors and the division add a few.
     let passes = steps.n_power_iterations.saturating_add(20);
-    let work = Work { sizes: &sizes, passes, whole: 0 };
+    let work = Work { sizes: &sizes, passes, whole: DIVIDED_LEN };
     schedule::run(work, control.num_threads, control.interrupted, &|i, runner| {
         let mut job = jobs[i].lock().unwrap_or_else(PoisonError::into_inner);
         let first = job.first;

@@ -78,11 +78,13 @@ pub(crate) fn shape(matrix: &Matrix<'_>) -> Shape {
 
 /// Elements of a matrix below which one thread works on it alone.
 pub(crate) fn least_shared(matrix: &Matrix<'_>, goal: Goal) -> usize {
-    let len = match route(matrix, goal) {
-        Route::Skinny => SHARED_LEN,
-        _ => DIVIDED_LEN,
-    };
-    len / matrix.parts()
+    match route(matrix, goal) {
+        // The products of a proof are divided whatever the size.
+        _ if matches!(goal, Goal::Rigorous { .. }) => 0,
+        Route::Nothing | Route::Eight | Route::One => usize::MAX,
+        Route::Skinny => SHARED_LEN / matrix.parts(),
+        Route::Lanczos => DIVIDED_LEN / matrix.parts(),
+    }
 }
 
 /// The units of work of one call.

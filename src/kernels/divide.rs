@@ -12,12 +12,6 @@ pub(crate) struct Ratio<A> {
 }
 
 impl<A: Real> Ratio<A> {
-    /// Whether a divisor is so ordinary that no shift is needed; some of these are told otherwise.
-    #[inline(always)]
-    pub(super) fn is_plain(d: f64) -> bool {
-        (1.0 / A::ORDINARY..A::ORDINARY).contains(&d.abs())
-    }
-
     /// The ratio for a divisor of any size, zero, infinity and NaN included.
     pub(crate) fn new(d: f64) -> Self {
         let limit = A::SAFE_EXPONENT;

@@ -25,6 +25,7 @@ pub(super) struct Lanewise<A, const L: usize, const N: usize, const NN: usize> {
     pub(super) x: [Entry<A, L>; N],
     pub(super) y: [Entry<A, L>; N],
     pub(super) sigma: [f64; L],
+    pub(super) divisor: Entry<A, L>,
     pub(super) eps: f64,
 }
 
@@ -40,6 +41,13 @@ impl<S: Simd> Done<S> {
             self.0[h] = x[h].select_le(high, self.0[h], zero);
             self.0[h] = low[h].select_le(x[h], self.0[h], zero);
         }
+    }
+
+    /// `x` in the lanes that are kept, one in the others.
+    #[inline(always)]
+    fn or_one(&self, s: S, x: Wide<S>) -> Wide<S> {
+        let one = Lanes::<f64, 8>::splat(s, 1.0);
+        [one.select_le(self.0[0], x[0], one), one.select_le(self.0[1], x[1], one)]
     }
 
     /// Keeps the lanes whose squared norm is ordinary and not near `eps` in its unit.
@@ -69,17 +77,27 @@ where
 {
     pub(super) fn new(shape: (usize, usize), eps: f64) -> Self {
         let zero = [A::ZERO; L];
-        Self { shape, a: [zero; NN], x: [zero; N], y: [zero; N], sigma: [0.0; L], eps }
+        Self {
+            shape,
+            a: [zero; NN],
+            x: [zero; N],
+            y: [zero; N],
+            sigma: [0.0; L],
+            divisor: zero,
+            eps,
+        }
     }
 
-    /// Makes the steps, or evaluates where there are none; the lanes that are done, as bits. In the
-    /// others, the vectors and sigma mean nothing.
+    /// Makes the steps, or evaluates where there are none, and finds what to divide by: sigma over
+    /// its coefficient, where that is not one. Returns the lanes that are done, as bits. In the others
+    /// the vectors and sigma mean nothing, and the divisor is one.
     #[inline(always)]
     pub(super) fn run<S: Simd + Lanes<A, L>>(
         &mut self,
         s: S,
         steps: usize,
         rows_first: bool,
+        (coefficients, soft): (Option<&[f64; L]>, bool),
     ) -> u32 {
         let mut done = Done::<S>(wide(s, 1.0));
         let sigma = match (steps, rows_first) {
@@ -88,6 +106,11 @@ where
             (_, false) => self.columns_first(s, steps, &mut done),
         };
         self.sigma = lanes(s, sigma);
+        let d = quotients::<S, L>(s, sigma, coefficients, soft);
+        let zero = Lanes::<f64, 8>::splat(s, 0.0);
+        let size = [zero.max_abs(d[0]), zero.max_abs(d[1])];
+        done.require(s, size, wide(s, 1.0 / A::ORDINARY), A::ORDINARY);
+        self.divisor = narrowed(s, done.or_one(s, d));
         let done: [f64; L] = lanes(s, done.0);
         let mut bits = 0;
         for l in 0..L {
@@ -269,15 +292,43 @@ fn divided<S, A, const L: usize, const N: usize>(
     S: Simd + Lanes<A, L>,
     A: Real + Load<A, L>,
 {
-    let norm: [f64; L] = lanes(s, norm);
-    let mut divisor = [A::ZERO; L];
-    for l in 0..L {
-        divisor[l] = A::from_f64(norm[l]);
-    }
-    let divisor = A::load(s, &divisor);
+    let divisor = A::load(s, &narrowed(s, norm));
     for j in 0..N {
         A::load(s, &x[j]).div(divisor).store(&mut y[j]);
     }
+}
+
+/// What each lane is divided by, as [`Divisor`](super::divide::Divisor) has it for one.
+#[inline(always)]
+fn quotients<S: Simd, const L: usize>(
+    s: S,
+    sigma: Wide<S>,
+    coefficients: Option<&[f64; L]>,
+    soft: bool,
+) -> Wide<S> {
+    let one = Lanes::<f64, 8>::splat(s, 1.0);
+    let mut d = sigma;
+    if let Some(coefficients) = coefficients {
+        for (h, chunk) in coefficients.as_chunks::<8>().0.iter().enumerate() {
+            d[h] = d[h].div(Lanes::<f64, 8>::load(s, chunk));
+        }
+    }
+    if soft {
+        // A NaN stays one.
+        d = [d[0].select_le(one, one, d[0]), d[1].select_le(one, one, d[1])];
+    }
+    d
+}
+
+/// Lanes rounded to the type of the vectors.
+#[inline(always)]
+fn narrowed<S: Simd, A: Real, const L: usize>(s: S, x: Wide<S>) -> Entry<A, L> {
+    let x: [f64; L] = lanes(s, x);
+    let mut out = [A::ZERO; L];
+    for l in 0..L {
+        out[l] = A::from_f64(x[l]);
+    }
+    out
 }
 
 #[inline(always)]

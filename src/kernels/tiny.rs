@@ -4,7 +4,7 @@
 
 use crate::simd::{Kernel, Lanes, Load, Real, Save, Simd, Vector};
 
-use super::divide::{Divisor, Ratio};
+use super::divide::Divisor;
 use super::lanewise::Lanewise;
 use super::turn::{Flat, hand_back, interleave};
 
@@ -89,8 +89,10 @@ impl<T, A> TinySteps<'_, T, A> {
             interleave(s, &self.y[start * nrows..], nrows, &mut lanes.y);
         }
         let present = u32::MAX >> (32 - group.len());
-        let done = present & lanes.run(s, self.n_power_iterations, self.rows_first);
-        let (done, divisors) = self.divisors(done, start, &lanes.sigma);
+        let coefficients = self.coefficients(group.clone());
+        let divisor = (coefficients.as_ref(), self.divisor.soft);
+        let done = present & lanes.run(s, self.n_power_iterations, self.rows_first, divisor);
+        self.keep_sigma(done, group.clone(), &lanes.sigma);
         if moves {
             let end = group.end;
             let (x, y) =
@@ -98,34 +100,41 @@ impl<T, A> TinySteps<'_, T, A> {
             hand_back(s, (done, group.len()), &lanes.x, flat, x);
             hand_back(s, (done, group.len()), &lanes.y, flat, y);
         }
-        self.divide(s, done, group, &divisors, flat);
+        self.divide(s, done, group, &lanes.divisor, flat);
         done
     }
 
-    /// What each lane is divided by, and the lanes, among those done, that this is enough for.
+    /// The coefficients of a group, one where there is no matrix; none where all are one.
     #[inline(always)]
-    fn divisors<const L: usize>(
-        &mut self,
-        mut done: u32,
-        start: usize,
-        sigma: &[f64; L],
-    ) -> (u32, [A; L])
-    where
-        A: Real,
-    {
-        let (mut divisors, mut d) = ([A::from_f64(1.0); L], [0.0; L]);
-        let count = self.sigma.len().min(start + L) - start;
-        for l in 0..count {
-            d[l] = self.divisor.of(start + l, sigma[l]);
-        }
-        for l in 0..count {
-            done &= !(u32::from(!Ratio::<A>::is_plain(d[l])) << l);
-            if done >> l & 1 == 1 {
-                divisors[l] = A::from_f64(d[l]);
-                self.sigma[start + l] = sigma[l];
+    fn coefficients<const L: usize>(&self, group: std::ops::Range<usize>) -> Option<[f64; L]> {
+        match self.divisor.coefficients {
+            [1.0] => None,
+            [c] => Some([*c; L]),
+            each => {
+                let mut own = [1.0; L];
+                own[..group.len()].copy_from_slice(&each[group]);
+                Some(own)
             }
         }
-        (done, divisors)
+    }
+
+    /// Stores sigma of the lanes that are done.
+    #[inline(always)]
+    fn keep_sigma<const L: usize>(
+        &mut self,
+        done: u32,
+        group: std::ops::Range<usize>,
+        sigma: &[f64; L],
+    ) {
+        let own = &mut self.sigma[group];
+        if done.count_ones() as usize == own.len() {
+            return own.copy_from_slice(&sigma[..own.len()]);
+        }
+        for (l, (own, sigma)) in own.iter_mut().zip(sigma).enumerate() {
+            if done >> l & 1 == 1 {
+                *own = *sigma;
+            }
+        }
     }
 
     /// Divides the matrices of the lanes that are done.

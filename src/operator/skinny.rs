@@ -91,7 +91,10 @@ fn laid_down<T: Element>(a: MatRef<'_, T>, lie: Lie) -> (MatRef<'_, T>, Lie) {
 
 /// The blocks, by number: rows by the shape alone.
 fn blocks(nrows: usize, ncols: usize) -> Vec<(usize, Range<usize>)> {
-    let step = (BLOCK_LEN / ncols).max(1);
+    let step = match nrows * ncols {
+        len if len < SHARED_LEN => nrows,
+        _ => (BLOCK_LEN / ncols).max(1),
+    };
     let starts = (0..nrows).step_by(step);
     starts.map(|start| start..(start + step).min(nrows)).enumerate().collect()
 }

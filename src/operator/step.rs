@@ -106,6 +106,7 @@ fn cut_columns<A>(vectors: &mut [A], len: usize, block: usize) -> Vec<Vec<&mut [
 
 /// Elements of a block of rows: a matrix of fewer than two blocks stays on one thread.
 const BLOCK_LEN: usize = 1 << 18;
+pub(crate) const DIVIDED_LEN: usize = 2 * BLOCK_LEN;
 
 /// Rows of a block, at least, so that adding up the partial vectors costs little.
 const MIN_BLOCK_ROWS: usize = 16;

@@ -76,7 +76,7 @@ pub(crate) struct Work<'a> {
     pub(crate) sizes: &'a [usize],
     /// How often a job reads them at most.
     pub(crate) passes: usize,
-    /// The size below which a job is never divided: another thread has nothing to do for it.
+    /// The size below which no job is divided: another thread has nothing to do for it.
     pub(crate) whole: usize,
 }
 
@@ -107,14 +107,23 @@ pub(crate) fn run(
     let pool = pool(threads);
     // The system may have granted fewer threads than were asked for.
     let done = Latch::new(pool.current_num_threads());
+    let take_part = || {
+        // The latch must open whatever happens, or the caller would wait for ever.
+        let _counted = CountOnDrop(&done);
+        if queue.drain(&|i| job(i, runner), &stopped) {
+            next_turn();
+        }
+    };
+    let is_divided = sizes.iter().any(|&size| size >= whole);
     pool.in_place_scope(|scope| {
         // Every thread is woken by the caller: one waking the next would take twice as long.
-        scope.spawn_broadcast(|_, _| {
-            // The latch must open whatever happens, or the caller would wait for ever.
-            let _counted = CountOnDrop(&done);
-            queue.drain(&|i| job(i, runner), &stopped);
-            next_turn();
-        });
+        if is_divided && sizes.len() > 1 {
+            // Who waits for others in the midst of a job must not come upon the rest of the queue.
+            scope.spawn_broadcast(|_, _| take_part());
+        } else {
+            // Whoever is there takes the part of a thread whose core is busy with something else.
+            (0..pool.current_num_threads()).for_each(|_| scope.spawn(|_| take_part()));
+        }
         watch(&done, &stopped, interrupted);
     });
     queue.result(stopped.into_inner())
@@ -150,12 +159,15 @@ impl Queue {
         Self { order, chunk, next: AtomicUsize::new(0), failure: Mutex::new(None) }
     }
 
-    fn drain(&self, job: &dyn Fn(usize) -> Result<(), Error>, stopped: &AtomicBool) {
+    /// Runs jobs until there are no more; whether there was one.
+    fn drain(&self, job: &dyn Fn(usize) -> Result<(), Error>, stopped: &AtomicBool) -> bool {
+        let mut has_run = false;
         loop {
             let start = self.next.fetch_add(self.chunk, Ordering::Relaxed);
             if start >= self.order.len() || stopped.load(Ordering::Relaxed) {
-                return;
+                return has_run;
             }
+            has_run = true;
             let end = (start + self.chunk).min(self.order.len());
             for &i in &self.order[start..end] {
                 if let Err(error) = job(i) {
@@ -214,3 +226,7 @@ impl Drop for CountOnDrop<'_> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/rust/unit/batch.rs"]
+mod tests;
