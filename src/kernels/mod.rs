@@ -15,6 +15,7 @@ pub(crate) mod eight;
 pub(crate) mod fused;
 pub(crate) mod gradient;
 pub(crate) mod interleave;
+mod laid;
 mod lanewise;
 mod lift;
 pub(crate) mod magnitude;

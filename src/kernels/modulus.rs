@@ -17,20 +17,12 @@ impl<T: Load<f64, 8>> Kernel for LargestSquare<'_, T> {
         let mut max = Lanes::<f64, 8>::splat(s, 0.0);
         for at in (0..pairs.len()).step_by(LANES) {
             // Beside every part the one that follows it: in each second lane, that of its own pair.
-            let part = load_up_to(s, &pairs[at..]).mul(factors.0).mul(factors.1);
-            let next = load_up_to(s, &pairs[at + 1..]).mul(factors.0).mul(factors.1);
+            let part = T::load_first(s, &pairs[at..]).mul(factors.0).mul(factors.1);
+            let next = T::load_first(s, &pairs[at + 1..]).mul(factors.0).mul(factors.1);
             let square = next.mul_add(next, part.mul(part));
             max = max.max_abs(square.mul(firsts));
         }
         max.max()
-    }
-}
-
-#[inline(always)]
-fn load_up_to<S: Simd, T: Load<f64, 8>>(s: S, data: &[T]) -> <S as Lanes<f64, 8>>::V {
-    match data.first_chunk() {
-        Some(chunk) => T::load(s, chunk),
-        None => T::load_partial(s, data),
     }
 }
 

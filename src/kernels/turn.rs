@@ -36,11 +36,7 @@ pub(super) fn interleave<S, T, A, const L: usize, const M: usize>(
             }
         } else {
             for l in 0..L {
-                let rest = data.get(l * size + start..).unwrap_or(&[]);
-                rows[l] = match rest.first_chunk() {
-                    Some(chunk) => T::load(s, chunk),
-                    None => T::load_partial(s, rest),
-                };
+                rows[l] = T::load_first(s, data.get(l * size + start..).unwrap_or(&[]));
             }
         }
         let columns = Vector::transpose(rows);

@@ -166,6 +166,15 @@ pub(crate) trait Load<A: Real, const L: usize>: Element {
         copy_few(src, &mut lanes);
         Self::load(s, &lanes)
     }
+
+    /// Loads the first `L` elements, or as many as there are; the missing lanes are zero.
+    #[inline(always)]
+    fn load_first<S: Simd + Lanes<A, L>>(s: S, src: &[Self]) -> <S as Lanes<A, L>>::V {
+        match src.first_chunk() {
+            Some(chunk) => Self::load(s, chunk),
+            None => Self::load_partial(s, src),
+        }
+    }
 }
 
 /// Copies fewer than 16 elements by moves of fixed lengths, two of which may overlap: a copy of any
