@@ -120,11 +120,12 @@ fn dot_columns<S, T, const SCALED: bool, const B: usize, const R: usize, const C
         for (y, column) in y.iter_mut().zip(&panel.0[first..first + C]) {
             *y = lift.panel(column);
         }
+        match R {
+            4 => ahead.fetch::<S, 2>(lift.s, 2 * k),
+            _ => ahead.fetch::<S, 1>(lift.s, k),
+        }
         for r in 0..R {
             let a = lift.load(&body[r][k]);
-            if r < R / 2 {
-                ahead.fetch::<S, 1>(lift.s, R / 2 * k + r);
-            }
             for c in 0..C {
                 sums[r][c] = a.mul_add(y[c], sums[r][c]);
             }

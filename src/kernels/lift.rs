@@ -68,12 +68,16 @@ impl<'a, T: Load<f32, 16>> Ahead<'a, T> {
         Self { rows, n: rows[0].len() }
     }
 
-    /// Fetches chunks `first .. first + W` of all.
+    /// Fetches chunks `first .. first + W` of all, if one row has them: an answer for each of them would
+    /// take longer than what it saves.
     #[inline(always)]
     pub(super) fn fetch<S: Simd, const W: usize>(self, s: S, first: usize) {
-        for i in first..first + W {
-            let row = if i < self.n { self.rows[0].get(i) } else { self.rows[1].get(i - self.n) };
-            if let Some(chunk) = row {
+        let (row, at) = match first.checked_sub(self.n) {
+            None => (self.rows[0], first),
+            Some(at) => (self.rows[1], at),
+        };
+        if let Some(chunks) = row.get(at..at + W) {
+            for chunk in chunks {
                 s.prefetch(chunk);
             }
         }
