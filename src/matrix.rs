@@ -245,11 +245,6 @@ impl<'a> Matrix<'a> {
         (if by_columns { (ncols, nrows) } else { (nrows, ncols) }, by_columns)
     }
 
-    /// Whether the operator is the transpose of the caller's matrix.
-    pub(crate) fn is_turned(&self) -> bool {
-        self.oriented().1 != self.transposed
-    }
-
     /// Rows and columns, the longer side first, and whether that is the transpose of the caller's
     /// matrix: for methods that work on a copy, whose bits should not depend on the layout.
     pub(crate) fn upright(&self) -> ((usize, usize), bool) {

@@ -2,8 +2,9 @@
 //!
 //! [`LinearOperator`] is the seam between the algorithms and the entries of `A`. [`Dense`] lays a
 //! stored matrix out for the fused pass: oriented so that the vectors of the iteration have the
-//! shorter side's length, and cut into blocks by its shape alone. Who runs the blocks is the
-//! [`Runner`]'s affair: [`InOrder`] here, a thread pool in `schedule/`, with the same bits.
+//! shorter side's length, or so that its rows are read one after the other, and cut into blocks by
+//! its shape alone. Who runs the blocks is the [`Runner`]'s affair: [`InOrder`] here, a thread pool
+//! in `schedule/`, with the same bits.
 
 mod block;
 pub(crate) mod complex;
@@ -26,7 +27,7 @@ use crate::matrix::{MatRef, Matrix, Storage};
 use crate::scalar::{power_of_two, with_typed};
 use crate::simd::{Aligned, Level, Load};
 
-/// A matrix `B` with at least as many rows as columns, known by its products.
+/// A matrix `B`, known by its products.
 pub trait LinearOperator {
     /// Rows and columns, in real numbers.
     fn shape(&self) -> (usize, usize);
@@ -133,10 +134,16 @@ pub struct Dense<'a, R> {
 }
 
 impl<'a, R: Runner> Dense<'a, R> {
-    /// Lays out a matrix.
+    /// Lays out a matrix with at least as many rows as columns.
     #[must_use]
     pub fn new(matrix: Matrix<'a>, level: Level, runner: R) -> Self {
         Self::cut(matrix, Partition::of(&matrix), level, runner)
+    }
+
+    /// Lays out a matrix as it is read fastest, be it with fewer rows than columns.
+    #[must_use]
+    pub fn as_read(matrix: Matrix<'a>, level: Level, runner: R) -> Self {
+        Self::cut(matrix, Partition::as_read(&matrix), level, runner)
     }
 
     fn cut(matrix: Matrix<'a>, partition: Partition, level: Level, runner: R) -> Self {
@@ -156,7 +163,7 @@ impl<'a, R: Runner> Dense<'a, R> {
     /// Whether the operator is the transpose of the matrix that the caller handed in.
     #[must_use]
     pub fn is_transposed(&self) -> bool {
-        self.matrix.is_turned()
+        self.partition.by_columns != self.matrix.transposed
     }
 
     /// Runs one pass; with `survey`, gathers the moments of the entries as well.
@@ -251,7 +258,7 @@ fn moments<T: Load<f64, 8>>(
 struct Partition {
     /// Whether the operator is the transpose of the stored matrix.
     by_columns: bool,
-    /// Rows of the operator: the longer side of the stored matrix.
+    /// Rows of the operator: the longer side of the stored matrix, as a rule.
     nrows: usize,
     /// Columns of the operator: the shorter side.
     ncols: usize,
@@ -269,10 +276,30 @@ pub(crate) const DIVIDED_LEN: usize = 2 * BLOCK_LEN;
 /// partial vectors costs little beside the pass.
 const BLOCKS: usize = 32;
 
+/// Rows from which vectors of the longer side's length cost little beside a pass (decision 0025), and
+/// from which also longer ones do, of which a block has more.
+const LEAST_ROWS_AS_READ: usize = 512;
+const LEAST_ROWS_OF_LONG: usize = 1024;
+
+/// Columns up to which blocks are small, and up to which there are blocks at all.
+const SHORT: usize = 1 << 13;
+const LONG: usize = 1 << 17;
+
 impl Partition {
     fn of(matrix: &Matrix<'_>) -> Self {
         let ((nrows, ncols), by_columns) = matrix.oriented();
         Self::new(nrows, ncols, by_columns)
+    }
+
+    /// By rows even where there are fewer of them than columns, if not too few.
+    fn as_read(matrix: &Matrix<'_>) -> Self {
+        let ((long, short), by_columns) = matrix.oriented();
+        let least = if long <= SHORT { LEAST_ROWS_AS_READ } else { LEAST_ROWS_OF_LONG };
+        let suits = short >= least && long <= LONG;
+        match by_columns && suits {
+            true => Self::new(short, long, false),
+            false => Self::of(matrix),
+        }
     }
 
     fn new(nrows: usize, ncols: usize, by_columns: bool) -> Self {

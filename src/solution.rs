@@ -159,7 +159,7 @@ fn eights(
                 complex::pair_up(&mut outcome);
             }
             let mut solution =
-                Solution::from_outcome(matrix, outcome, wanted, level, Method::Direct);
+                Solution::from_outcome(matrix, outcome, wanted, level, Source::direct(matrix));
             solution.elapsed = elapsed;
             (sink.solution)(unit.index(k), solution)?;
         }
@@ -177,7 +177,7 @@ fn one(matrix: &Matrix<'_>, wanted: Wanted, level: Level) -> Result<Solution, Er
     if matrix.complex {
         complex::pair_up(&mut outcome);
     }
-    let solution = Solution::from_outcome(matrix, outcome, wanted, level, Method::Direct);
+    let solution = Solution::from_outcome(matrix, outcome, wanted, level, Source::direct(matrix));
     Ok(Solution { elapsed: begin.elapsed(), ..solution })
 }
 
@@ -190,7 +190,7 @@ fn skinny<R: Runner + Copy>(
 ) -> Result<Solution, Error> {
     let begin = Instant::now();
     let outcome = skinny::solve(matrix, shape(matrix), wanted, level, runner)?;
-    let solution = Solution::from_outcome(matrix, outcome, wanted, level, Method::Direct);
+    let solution = Solution::from_outcome(matrix, outcome, wanted, level, Source::direct(matrix));
     Ok(Solution { elapsed: begin.elapsed(), ..solution })
 }
 
@@ -211,24 +211,26 @@ fn iterate<R: Runner>(
         vectors: request.vectors,
         others: Others::default(),
     };
-    let outcome = match request.goal {
+    let upright = matrix.upright().1;
+    let (outcome, turned) = match request.goal {
         Goal::Rigorous { width, rtol } => {
             let rtol = rtol.unwrap_or_else(|| default_rtol(matrix));
-            prove(
-                matrix,
-                settings,
-                certificate::Goal { width, rtol, copies: matrix.parts() },
-                runner,
-            )?
+            let goal = certificate::Goal { width, rtol, copies: matrix.parts() };
+            match matrix.complex {
+                true => (complex::prove(matrix, settings, goal, runner)?, upright),
+                false => {
+                    on(Dense::new(*matrix, level, runner), matrix, settings, |op, settings| {
+                        certificate::run(op, settings, goal)
+                    })?
+                }
+            }
         }
-        _ if matrix.complex => complex::iterate(matrix, settings, runner)?,
-        _ => {
-            let (mut op, v0) = operator(matrix, v0, level, runner);
-            krylov::run(&mut op, Settings { v0: v0.as_deref(), ..settings })?
-        }
+        _ if matrix.complex => (complex::iterate(matrix, settings, runner)?, upright),
+        _ => on(Dense::as_read(*matrix, level, runner), matrix, settings, krylov::run)?,
     };
     let wanted = Wanted { second: true, ..wanted };
-    let mut solution = Solution::from_outcome(matrix, outcome, wanted, level, Method::Lanczos);
+    let source = Source { method: Method::Lanczos, turned };
+    let mut solution = Solution::from_outcome(matrix, outcome, wanted, level, source);
     if let Goal::Rigorous { width, .. } = request.goal {
         // The ends may have moved on their way into the subnormal numbers.
         let is_narrow = solution.upper <= (1.0 + width) * solution.lower;
@@ -237,33 +239,36 @@ fn iterate<R: Runner>(
     Ok(solution)
 }
 
-/// Lanczos and a proof of what it found.
-fn prove<R: Runner>(
+/// Runs a method on a real matrix, from the start in the operator's orientation; what it found, and
+/// whether that is of the transpose.
+fn on<'a, R: Runner>(
+    mut op: Dense<'a, R>,
     matrix: &Matrix<'_>,
     settings: Settings<'_>,
-    goal: certificate::Goal,
-    runner: R,
-) -> Result<Outcome, Error> {
-    if matrix.complex {
-        return complex::prove(matrix, settings, goal, runner);
-    }
-    let (mut op, v0) = operator(matrix, settings.v0, settings.level, runner);
-    certificate::run(&mut op, Settings { v0: v0.as_deref(), ..settings }, goal)
-}
-
-/// A real matrix as an operator, and its start in the operator's orientation.
-fn operator<'a, R: Runner>(
-    matrix: &Matrix<'a>,
-    v0: Option<&[f64]>,
-    level: Level,
-    runner: R,
-) -> (Dense<'a, R>, Option<Vec<f64>>) {
-    let op = Dense::new(*matrix, level, runner);
-    let v0 = v0.map(|v0| match op.is_transposed() {
-        true => product(matrix, v0, level),
+    run: impl FnOnce(&mut Dense<'a, R>, Settings<'_>) -> Result<Outcome, Error>,
+) -> Result<(Outcome, bool), Error> {
+    let turned = op.is_transposed();
+    let v0 = settings.v0.map(|v0| match turned {
+        true => product(matrix, v0, settings.level),
         false => v0.to_vec(),
     });
-    (op, v0)
+    let outcome = run(&mut op, Settings { v0: v0.as_deref(), ..settings })?;
+    Ok((outcome, turned))
+}
+
+/// Where an outcome comes from.
+#[derive(Debug, Clone, Copy)]
+struct Source {
+    method: Method,
+    /// Whether its left vector is the caller's right one.
+    turned: bool,
+}
+
+impl Source {
+    /// The direct method, which works on a copy that stands upright.
+    fn direct(matrix: &Matrix<'_>) -> Self {
+        Self { method: Method::Direct, turned: matrix.upright().1 }
+    }
 }
 
 fn target(matrix: &Matrix<'_>, goal: Goal) -> Target {
@@ -295,7 +300,7 @@ impl Solution {
         outcome: Outcome,
         wanted: Wanted,
         level: Level,
-        method: Method,
+        source: Source,
     ) -> Self {
         let Outcome { entries, n_passes, found } = outcome;
         let exponent = entries.exponent;
@@ -322,15 +327,11 @@ impl Solution {
             residual: f64::NAN,
             n_passes,
             converged: found.converged,
-            method,
+            method: source.method,
             entries,
             elapsed: Duration::ZERO,
         };
-        let turned = match method {
-            Method::Lanczos if !matrix.complex => matrix.is_turned(),
-            _ => matrix.upright().1,
-        };
-        solution.take_vectors(found, turned);
+        solution.take_vectors(found, source.turned);
         solution
     }
 

@@ -93,7 +93,13 @@ impl Criteria {
         };
         let each = |p: f64| Christoffel::new(ncols, p.powf(1.0 / n_witnesses as f64), 1.0);
         let (bound, crowd) = (each(failure_prob), each(crowd_failure_prob(&target)));
-        Self { target, bound, crowd, margin: rounding_margin(nrows), ceiling: f64::INFINITY }
+        Self {
+            target,
+            bound,
+            crowd,
+            margin: rounding_margin(nrows.max(ncols)),
+            ceiling: f64::INFINITY,
+        }
     }
 
     /// A relative change of sigma squared that counts as none.

@@ -102,7 +102,14 @@ impl Criteria {
         };
         let (bound, crowd) = (christoffel(failure_prob), christoffel(crowd_failure_prob(&target)));
         let must_exhaust = ncols <= ALWAYS_EXHAUSTED;
-        Self { target, bound, crowd, margin: rounding_margin(nrows), must_exhaust, vectors }
+        Self {
+            target,
+            bound,
+            crowd,
+            margin: rounding_margin(nrows.max(ncols)),
+            must_exhaust,
+            vectors,
+        }
     }
 
     /// A relative change of sigma squared that counts as none.

@@ -37,7 +37,10 @@ fn matrix(nrows: usize, ncols: usize) -> Array2<f64> {
 
 /// `t` and `z` of one pass with a fixed vector.
 fn pass<R: Runner>(a: Matrix<'_>, runner: R, exponent: i32) -> (Vec<f64>, Vec<f64>) {
-    let mut op = Dense::new(a, Level::current().unwrap(), runner);
+    pass_of(Dense::new(a, Level::current().unwrap(), runner), exponent)
+}
+
+fn pass_of<R: Runner>(mut op: Dense<'_, R>, exponent: i32) -> (Vec<f64>, Vec<f64>) {
     op.set_exponent(exponent);
     let (m, n) = op.shape();
     let v: Vec<f64> = (0..n).map(|j| (j as f64).cos()).collect();
@@ -60,6 +63,39 @@ fn operator_has_the_longer_side_as_rows_whatever_the_layout() {
                 assert_eq!(op.is_transposed(), nrows < ncols);
             }
         }
+    }
+}
+
+#[test]
+fn operator_as_read_has_long_rows_where_there_are_enough_of_them() {
+    let is_long = |nrows: usize, ncols: usize| {
+        let a = vec![0.0_f32; nrows * ncols];
+        let a = Matrix::from_slice(&a, nrows, ncols).unwrap();
+        let op = Dense::as_read(a, Level::current().unwrap(), InOrder);
+        assert_eq!(op.is_transposed(), op.shape() != (nrows, ncols));
+        op.shape().0 < op.shape().1
+    };
+    for (nrows, ncols) in [(512, 513), (512, 8192), (1023, 8192), (1024, 8193)] {
+        assert!(is_long(nrows, ncols), "{nrows} x {ncols}");
+    }
+    for (nrows, ncols) in [(512, 512), (511, 800), (1023, 8193), (900, 400), (1, 9), (0, 5)] {
+        assert!(!is_long(nrows, ncols), "{nrows} x {ncols}");
+    }
+}
+
+#[test]
+fn operator_as_read_is_the_matrix_or_its_transpose() {
+    let level = Level::current().unwrap();
+    for (nrows, ncols) in [(520, 700), (700, 520)] {
+        let a = matrix(nrows, ncols);
+        let view = Matrix::from_view(a.view()).unwrap();
+        let (t, z) = pass_of(Dense::as_read(view, level, InOrder), 0);
+        assert_eq!((t.len(), z.len()), (nrows, ncols));
+        let v: Vec<f64> = (0..ncols).map(|j| (j as f64).cos()).collect();
+        let naive_t = a.dot(&ndarray::aview1(&v));
+        let naive_z = a.t().dot(&naive_t);
+        let is_close = |(x, y): (&f64, &f64)| (x - y).abs() <= 1e-12 * (nrows * ncols) as f64;
+        assert!(t.iter().zip(&naive_t).all(is_close) && z.iter().zip(&naive_z).all(is_close));
     }
 }
 
