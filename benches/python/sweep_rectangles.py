@@ -1,4 +1,4 @@
-"""Matrices with one long side, beside every peer and beside a Gram matrix made by hand.
+"""Matrices with one longer side, beside every peer and beside a Gram matrix made by hand.
 
     python benches/python/sweep_rectangles.py [-o benches/record/NAME.md] [--rounds 5]
 
@@ -22,6 +22,7 @@ GRAM = "NumPy, Gram matrix"
 SHAPES = (
     (12, 3000), (3000, 12), (5, 100_000), (100_000, 5), (1_000_000, 1), (4096, 16), (16, 14_336),
     (8192, 64), (64, 8192), (14_336, 96), (4096, 128), (131_072, 128),
+    (512, 2048), (2048, 512), (1024, 4096), (4096, 1024),
 )  # fmt: skip
 COMPLEX = ((2, 200), (3, 1_000_000), (100_000, 8), (64, 4096))
 SEED = 21
