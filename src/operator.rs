@@ -140,10 +140,10 @@ impl<'a, R: Runner> Dense<'a, R> {
         Self::cut(matrix, Partition::of(&matrix), level, runner)
     }
 
-    /// Lays out a matrix as it is read fastest, be it with fewer rows than columns.
+    /// Lays out a matrix by its rows in memory, be they fewer than columns.
     #[must_use]
-    pub fn as_read(matrix: Matrix<'a>, level: Level, runner: R) -> Self {
-        Self::cut(matrix, Partition::as_read(&matrix), level, runner)
+    pub fn by_rows(matrix: Matrix<'a>, level: Level, runner: R) -> Self {
+        Self::cut(matrix, Partition::by_rows(&matrix), level, runner)
     }
 
     fn cut(matrix: Matrix<'a>, partition: Partition, level: Level, runner: R) -> Self {
@@ -276,29 +276,16 @@ pub(crate) const DIVIDED_LEN: usize = 2 * BLOCK_LEN;
 /// partial vectors costs little beside the pass.
 const BLOCKS: usize = 32;
 
-/// Rows from which vectors of the longer side's length cost little beside a pass (decision 0025), and
-/// from which also longer ones do, of which a block has more.
-const LEAST_ROWS_AS_READ: usize = 512;
-const LEAST_ROWS_OF_LONG: usize = 1024;
-
-/// Columns up to which blocks are small, and up to which there are blocks at all.
-const SHORT: usize = 1 << 13;
-const LONG: usize = 1 << 17;
-
 impl Partition {
     fn of(matrix: &Matrix<'_>) -> Self {
         let ((nrows, ncols), by_columns) = matrix.oriented();
         Self::new(nrows, ncols, by_columns)
     }
 
-    /// By rows even where there are fewer of them than columns, if not too few.
-    fn as_read(matrix: &Matrix<'_>) -> Self {
-        let ((long, short), by_columns) = matrix.oriented();
-        let least = if long <= SHORT { LEAST_ROWS_AS_READ } else { LEAST_ROWS_OF_LONG };
-        let suits = short >= least && long <= LONG;
-        match by_columns && suits {
-            true => Self::new(short, long, false),
-            false => Self::of(matrix),
+    fn by_rows(matrix: &Matrix<'_>) -> Self {
+        match matrix.oriented() {
+            ((long, short), true) => Self::new(short, long, false),
+            ((long, short), false) => Self::new(long, short, false),
         }
     }
 

@@ -226,7 +226,7 @@ fn iterate<R: Runner>(
             }
         }
         _ if matrix.complex => (complex::iterate(matrix, settings, runner)?, upright),
-        _ => on(Dense::as_read(*matrix, level, runner), matrix, settings, krylov::run)?,
+        _ => on(operator(matrix, level, runner), matrix, settings, krylov::run)?,
     };
     let wanted = Wanted { second: true, ..wanted };
     let source = Source { method: Method::Lanczos, turned };
@@ -237,6 +237,15 @@ fn iterate<R: Runner>(
         solution.converged &= is_narrow || solution.sigma.is_nan();
     }
     Ok(solution)
+}
+
+/// A real matrix as it is iterated fastest.
+fn operator<'a, R: Runner>(matrix: &Matrix<'a>, level: Level, runner: R) -> Dense<'a, R> {
+    let ((long, short), by_columns) = matrix.oriented();
+    match by_columns && krylov::bears_long_vectors(short, long) {
+        true => Dense::by_rows(*matrix, level, runner),
+        false => Dense::new(*matrix, level, runner),
+    }
 }
 
 /// Runs a method on a real matrix, from the start in the operator's orientation; what it found, and

@@ -20,6 +20,19 @@ const MOST_COLUMNS_OF_FOUR: usize = 1 << 17;
 /// Elements above which memory is so much the bottleneck that four vectors cost what two do.
 const MOST_ELEMENTS_OF_TWO: usize = 1 << 23;
 
+/// Rows from which vectors longer than these are many cost little beside a pass (decision 0025): blocks
+/// of two, and blocks of four.
+const LEAST_ROWS_OF_TWO: usize = 512;
+const LEAST_ROWS_OF_FOUR: usize = 1024;
+
+/// Whether a matrix that has fewer rows in memory than columns had better be read along them, by vectors
+/// of their length, than in strips of columns, by shorter ones.
+pub(crate) fn bears_long_vectors(nrows: usize, ncols: usize) -> bool {
+    let is_short = ncols <= MOST_COLUMNS_OF_TWO;
+    let least = if is_short { LEAST_ROWS_OF_TWO } else { LEAST_ROWS_OF_FOUR };
+    nrows >= least && ncols <= MOST_COLUMNS_OF_FOUR
+}
+
 /// Finds the top singular value of `op`.
 ///
 /// # Errors
@@ -57,3 +70,7 @@ fn block_size<O: BlockOperator>(op: &O, settings: &Settings<'_>) -> usize {
         0
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/rust/unit/krylov.rs"]
+mod tests;
