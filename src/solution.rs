@@ -219,14 +219,15 @@ fn iterate<R: Runner>(
             match matrix.complex {
                 true => (complex::prove(matrix, settings, goal, runner)?, upright),
                 false => {
-                    on(Dense::new(*matrix, level, runner), matrix, settings, |op, settings| {
+                    let op = Dense::new(*matrix, level, runner);
+                    run_on(op, matrix, settings, |op, settings| {
                         certificate::run(op, settings, goal)
                     })?
                 }
             }
         }
         _ if matrix.complex => (complex::iterate(matrix, settings, runner)?, upright),
-        _ => on(operator(matrix, level, runner), matrix, settings, krylov::run)?,
+        _ => run_on(operator(matrix, level, runner), matrix, settings, krylov::run)?,
     };
     let wanted = Wanted { second: true, ..wanted };
     let source = Source { method: Method::Lanczos, turned };
@@ -250,7 +251,7 @@ fn operator<'a, R: Runner>(matrix: &Matrix<'a>, level: Level, runner: R) -> Dens
 
 /// Runs a method on a real matrix, from the start in the operator's orientation; what it found, and
 /// whether that is of the transpose.
-fn on<'a, R: Runner>(
+fn run_on<'a, R: Runner>(
     mut op: Dense<'a, R>,
     matrix: &Matrix<'_>,
     settings: Settings<'_>,
