@@ -44,7 +44,7 @@ pub enum Goal {
 pub struct Request<'a> {
     /// When to stop.
     pub goal: Goal,
-    /// The most passes over a matrix.
+    /// The most passes over a matrix; those in single precision that led nowhere are not counted.
     pub maxiter: usize,
     /// Seed of the random start vectors.
     pub seed: u64,

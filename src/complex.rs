@@ -114,7 +114,7 @@ fn upright<T: Store + Load<f64, 8>, R: Runner>(
 ///
 /// # Errors
 /// [`Error::Interrupted`] when the runner says so.
-pub(crate) fn prove<R: Runner>(
+pub(crate) fn prove<R: Runner + Copy>(
     matrix: &Matrix<'_>,
     settings: Settings<'_>,
     goal: certificate::Goal,

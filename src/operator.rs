@@ -11,7 +11,9 @@ pub(crate) mod complex;
 pub(crate) mod divide;
 pub(crate) mod gather;
 pub(crate) mod gram;
+pub(crate) mod narrowed;
 pub(crate) mod near;
+mod pages;
 mod partials;
 pub(crate) mod skinny;
 pub(crate) mod step;
@@ -295,10 +297,6 @@ impl Partition {
         let step = if by_columns { strip_columns(ncols) } else { 4 };
         let block_rows = nrows.div_ceil(nblocks).next_multiple_of(step).max(step);
         Self { by_columns, nrows, ncols, block_rows }
-    }
-
-    fn nblocks(&self) -> usize {
-        self.nrows.div_ceil(self.block_rows)
     }
 
     /// The rows of each block.

@@ -195,7 +195,7 @@ fn skinny<R: Runner + Copy>(
 }
 
 /// Solves one matrix by iteration.
-fn iterate<R: Runner>(
+fn iterate<R: Runner + Copy>(
     matrix: &Matrix<'_>,
     v0: Option<&[f64]>,
     (request, wanted): (&Request<'_>, Wanted),

@@ -36,6 +36,9 @@ const SAFE_RANGE: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
 /// of it within a few; giving way costs as many passes as have been made.
 const PATIENCE: usize = 8;
 
+/// Passes in double precision that may speak against what single precision took for converged.
+const MEASUREMENTS: usize = 3;
+
 /// How an attempt ended.
 pub(crate) enum Attempt {
     /// With an answer, converged or out of passes.
@@ -66,20 +69,19 @@ pub(crate) fn attempt<O: BlockOperator, const B: usize>(
         if !process.absorb() {
             return Ok(Attempt::Declined(process.n_passes));
         }
-        if process.converges() || process.n_passes + 1 >= settings.maxiter {
-            break;
+        let is_last = process.n_passes + 1 >= settings.maxiter;
+        if process.converges() || is_last {
+            if let Some(found) = process.finish()? {
+                let n_passes = process.n_passes;
+                return Ok(Attempt::Found(Outcome { entries, n_passes, found: Some(found) }));
+            }
+            process.progress.resume();
         }
-        if process.is_hopeless() {
+        if is_last || process.is_hopeless() {
             return Ok(Attempt::Declined(process.n_passes));
         }
         process.next_pass()?;
     }
-    let found = process.finish()?;
-    let n_passes = process.n_passes;
-    Ok(match found {
-        Some(found) => Attempt::Found(Outcome { entries, n_passes, found: Some(found) }),
-        None => Attempt::Declined(n_passes),
-    })
 }
 
 struct Process<'a, 's, O, const B: usize> {
@@ -92,6 +94,8 @@ struct Process<'a, 's, O, const B: usize> {
     top: Pair,
     progress: Progress,
     drowned_steps: usize,
+    /// Passes in double precision so far.
+    n_measured: usize,
     n_passes: usize,
     v: Vec<Panel<B>>,
     z: Vec<Panel<B>>,
@@ -121,6 +125,7 @@ impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
             top: Pair::default(),
             progress: Progress::default(),
             drowned_steps: 0,
+            n_measured: 0,
             n_passes: 0,
             z: Panel::zeros(n),
             partials: BlockPartials::default(),
@@ -178,6 +183,7 @@ impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
         let image = self.matrix.matvec(&self.top.vector);
         let residual_squared: f64 = image[self.matrix.order()..].iter().map(|x| x * x).sum();
         self.progress.step(self.top.theta, residual_squared, &self.criteria);
+        self.criteria.note_bound(&mut self.progress, &self.witnesses);
         let reached = self.is_reached();
         self.progress.converged = reached;
         reached
@@ -188,7 +194,9 @@ impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
         let is_drowned = self.criteria.is_drowned(&self.progress, &self.witnesses);
         self.drowned_steps = if is_drowned { self.drowned_steps + 1 } else { 0 };
         self.drowned_steps > PATIENCE
+            || self.n_measured >= MEASUREMENTS
             || self.criteria.is_sunk(&self.progress, &self.witnesses)
+            || self.criteria.is_blurred(&self.progress, &self.matrix, &self.witnesses)
             || self.basis.len() + B > self.op.shape().1
     }
 
@@ -206,6 +214,7 @@ impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
         right.iter_mut().for_each(|x| *x /= norm);
         let (mut t, mut z) = (Aligned::zeros(nrows), Aligned::zeros(ncols));
         self.n_passes += 1;
+        self.n_measured += 1;
         self.op.gram_matvec(&right, &mut t, &mut z)?;
         let believed = self.progress.converged;
         let theta = dot(level, &t, &t);

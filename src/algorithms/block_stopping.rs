@@ -6,6 +6,8 @@
 //! do so without an allowance for the noise: along the top vector the start is as small as the noise
 //! is, and this is no bound anyone is handed.
 
+use std::cell::OnceCell;
+
 use super::banded::Banded;
 use super::bounds::{Christoffel, Noise, bisect};
 use super::stopping::{
@@ -13,12 +15,31 @@ use super::stopping::{
 };
 use super::witness::Witness;
 
-/// What a step is taken to be off by, relative to `sigma^2`, until the last pass has measured it.
-const NOISE: f64 = 7e-7;
+/// What single precision is taken to move the image of a Ritz vector by, relative to `sigma^2`, until a pass
+/// in double has measured it.
+const NOISE: f64 = 2.4e-7;
+
+/// How much more the next measurement may find than the last.
+const NOISE_SPREAD: f64 = 1.1;
 
 /// How much larger than measured on the Ritz vector the noise may be on any other. All of it is
 /// counted as if it lay along the top singular vector, where by chance `1 / sqrt(n)` of it does.
 pub(super) const NOISE_SAFETY: f64 = 3.0;
+
+/// The `rtol` from which on single precision has digits to spare.
+const COARSE: f64 = 5e-7;
+
+/// A goal that may be met before a coarser one is.
+const DEFAULT_RTOL: f64 = 1e-6;
+
+/// What the steps ask for of a value that a proof will check: a part of the `rtol` that the last pass asks
+/// for, and no more than single precision can tell.
+const PART_OF_CANDIDATE: f64 = 0.4;
+const LEAST_OF_CANDIDATE: f64 = 1e-8;
+
+/// The distance of such a value to the next that is counted on, relative to `sigma^2`. Where there is
+/// less, the proof fails and the search goes on.
+const LEAST_GAP: f64 = 1e-2;
 
 /// Where the search for the upper bound begins, relative to the lower one.
 const FIRST_WIDTH: f64 = 1e-6;
@@ -34,7 +55,7 @@ const FAR: f64 = 30.0;
 const TIGHT: f64 = 1e-3;
 
 /// What the steps so far tell.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Progress {
     theta: f64,
     residual_squared: f64,
@@ -44,11 +65,33 @@ pub(super) struct Progress {
     pub(super) lambda: f64,
     /// By what share of it the last step raised it.
     rise: f64,
-    /// Noise of all steps together.
+    /// What single precision moves the image of a Ritz vector by, relative to `sigma^2`.
     noise: f64,
     n_steps: usize,
     calm_steps: usize,
+    /// The number of steps after which the bound first met the goal.
+    bounded_at: Option<usize>,
+    /// Whether value, residual and noise are those of the last pass.
+    measured: bool,
     pub(super) converged: bool,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self {
+            theta: 0.0,
+            residual_squared: 0.0,
+            ritz: 0.0,
+            lambda: 0.0,
+            rise: 0.0,
+            noise: NOISE,
+            n_steps: 0,
+            calm_steps: 0,
+            bounded_at: None,
+            measured: false,
+            converged: false,
+        }
+    }
 }
 
 impl Progress {
@@ -58,14 +101,15 @@ impl Progress {
         self.rise = 1.0 - self.lambda / lambda;
         self.calm_steps = if is_calm { self.calm_steps + 1 } else { 0 };
         self.n_steps += 1;
-        self.noise = NOISE * lambda * (self.n_steps as f64).sqrt();
+        self.measured = false;
         (self.theta, self.residual_squared, self.lambda) = (theta, residual_squared, lambda);
         self.ritz = theta;
     }
 
     /// Takes in what the pass in double precision found.
     pub(super) fn measure(&mut self, theta: f64, residual_squared: f64, noise: f64) {
-        self.noise = NOISE_SAFETY * noise * (self.n_steps as f64).sqrt();
+        self.measured = true;
+        self.noise = noise / theta;
         (self.theta, self.residual_squared) = (theta, residual_squared);
         self.lambda = theta + residual_squared / theta;
     }
@@ -76,8 +120,10 @@ impl Progress {
 pub(super) struct Criteria {
     target: Target,
     bound: Christoffel,
-    /// The same for a crowd at the top.
-    crowd: Christoffel,
+    /// The same for a crowd at the top, made when one is met: its threshold takes as long as a step.
+    crowd: OnceCell<Christoffel>,
+    ncols: usize,
+    n_witnesses: usize,
     /// What rounding in double precision may do to sigma, relative.
     pub(super) margin: f64,
     /// The square of the Frobenius norm, a bound whatever the start.
@@ -91,12 +137,12 @@ impl Criteria {
             Target::Rtol(_) | Target::Candidate(_) => VALUE_FAILURE_PROB,
             Target::Width { failure_prob, .. } => failure_prob,
         };
-        let each = |p: f64| Christoffel::new(ncols, p.powf(1.0 / n_witnesses as f64), 1.0);
-        let (bound, crowd) = (each(failure_prob), each(crowd_failure_prob(&target)));
         Self {
             target,
-            bound,
-            crowd,
+            bound: christoffel(ncols, failure_prob, n_witnesses),
+            crowd: OnceCell::new(),
+            ncols,
+            n_witnesses,
             margin: rounding_margin(nrows.max(ncols)),
             ceiling: f64::INFINITY,
         }
@@ -110,6 +156,19 @@ impl Criteria {
         }
     }
 
+    /// Whether the digits asked for are those that single precision takes pains to give.
+    fn is_fine(&self) -> bool {
+        matches!(self.target, Target::Rtol(rtol) | Target::Candidate(rtol) if rtol < COARSE)
+    }
+
+    /// Notes the step at which the bound first meets the goal: what is excluded stays so, while every step
+    /// from then on adds to the noise.
+    pub(super) fn note_bound(&self, progress: &mut Progress, witnesses: &[Witness]) {
+        if progress.bounded_at.is_none() && self.is_within(progress, witnesses, self.width()) {
+            progress.bounded_at = Some(progress.n_steps);
+        }
+    }
+
     /// Whether the goal is reached; the tests are in order of their price.
     pub(super) fn is_reached<const B: usize>(
         &self,
@@ -117,16 +176,30 @@ impl Criteria {
         matrix: &Banded<B>,
         witnesses: &[Witness],
     ) -> bool {
-        let is_candidate = matches!(self.target, Target::Candidate(_));
         match self.target {
-            Target::Rtol(rtol) | Target::Candidate(rtol) => {
+            Target::Rtol(rtol) => {
+                // Of a crowd that is far narrower than what is asked for, the finer goal makes less.
+                let meets = |rtol| {
+                    has_small_error(progress, matrix, rtol)
+                        && self.is_alone(progress, matrix, witnesses, rtol)
+                };
                 progress.calm_steps >= 2
-                    && has_small_error(progress, matrix, rtol)
-                    && self.is_within(progress, witnesses, self.width())
-                    && (is_candidate || self.is_alone(progress, matrix, witnesses, rtol))
+                    && self.is_bounded(progress, witnesses)
+                    && (meets(rtol) || rtol > DEFAULT_RTOL && meets(DEFAULT_RTOL))
             }
-            Target::Width { width, .. } => self.is_within(progress, witnesses, width),
+            Target::Candidate(rtol) => {
+                progress.calm_steps >= 2
+                    && may_have_small_error(progress, matrix, rtol)
+                    && self.is_bounded(progress, witnesses)
+            }
+            Target::Width { .. } => self.is_bounded(progress, witnesses),
         }
+    }
+
+    /// Whether the bound meets the goal, or has met it before.
+    fn is_bounded(&self, progress: &Progress, witnesses: &[Witness]) -> bool {
+        let is_known = progress.bounded_at.is_some() && !progress.measured;
+        is_known || self.is_within(progress, witnesses, self.width())
     }
 
     /// The width of the interval that must hold `sigma_1`.
@@ -145,12 +218,38 @@ impl Criteria {
         witnesses: &[Witness],
         rtol: f64,
     ) -> bool {
-        let Progress { theta, residual_squared, lambda, .. } = *progress;
-        let reach = REACH * residual_squared.sqrt().max(2.0 * rtol * theta);
+        let Progress { theta, lambda, .. } = *progress;
+        let residual = progress.whole_residual_squared().sqrt();
+        let reach = REACH * residual.max(2.0 * rtol * theta);
         let x = lambda * (1.0 + 2.0 * rtol);
+        // Single precision cannot tell apart what lies as near as this to a fine goal.
+        let excludes = |w: &Witness| !self.is_fine() && self.crowd().excludes(&w.matrix, x);
         matrix.count_above(theta - reach) < witnesses.len()
             || self.ceiling <= x
-            || witnesses.iter().all(|w| self.crowd.excludes(&w.matrix, x))
+            || witnesses.iter().all(excludes)
+    }
+
+    fn crowd(&self) -> &Christoffel {
+        let Self { ncols, n_witnesses, .. } = *self;
+        let failure_prob = crowd_failure_prob(&self.target);
+        self.crowd.get_or_init(|| christoffel(ncols, failure_prob, n_witnesses))
+    }
+
+    /// Whether the value is as good as single precision makes it and yet not good enough, since others lie too
+    /// near.
+    pub(super) fn is_blurred<const B: usize>(
+        &self,
+        progress: &Progress,
+        matrix: &Banded<B>,
+        witnesses: &[Witness],
+    ) -> bool {
+        let Target::Rtol(rtol) = self.target else { return false };
+        let Progress { theta, residual_squared, noise, .. } = *progress;
+        let residual = residual_squared.sqrt() / theta;
+        let gap = noise * noise / (2.0 * rtol);
+        self.is_fine()
+            && (residual <= gap && matrix.count_above(theta * (1.0 - gap)) > 1
+                || residual <= noise && !self.is_alone(progress, matrix, witnesses, rtol))
     }
 
     /// Whether nothing but the noise stands between the bound and the goal. A few steps more get most
@@ -160,15 +259,16 @@ impl Criteria {
         let x = self.within(progress, width);
         (has_width || progress.calm_steps >= 2)
             && witnesses.iter().all(|w| self.bound.excludes(&w.matrix, x))
-            && !self.is_within(progress, witnesses, width)
+            && !self.is_bounded(progress, witnesses)
     }
 
     /// Whether the noise outweighs the start and will go on to: both it and its weight grow from step to
     /// step, and only where the value has far to rise may the bound get clear of it.
     pub(super) fn is_sunk(&self, progress: &Progress, witnesses: &[Witness]) -> bool {
         let x = self.within(progress, self.width()) * (1.0 + FAR * progress.rise);
-        let noise = progress.noise();
-        self.ceiling > x && witnesses.iter().any(|w| self.bound.is_drowned(&w.matrix, x, noise))
+        let noise = progress.noise(progress.n_steps);
+        let drowns = |w: &Witness| self.bound.is_drowned(&w.matrix, x, noise);
+        progress.bounded_at.is_none() && self.ceiling > x && witnesses.iter().any(drowns)
     }
 
     /// What `sigma_1^2` must lie below for `sigma_1 <= (1 + width) * sqrt(lambda)`, rounding
@@ -181,16 +281,26 @@ impl Criteria {
     /// Whether `sigma_1 <= (1 + width) * sqrt(lambda)`, but for the failure probability.
     fn is_within(&self, progress: &Progress, witnesses: &[Witness], width: f64) -> bool {
         let x = self.within(progress, width);
-        let noise = progress.noise();
-        let excludes = |w: &Witness| self.bound.excludes_despite(&w.matrix, x, noise);
-        self.ceiling <= x || witnesses.iter().all(excludes)
+        self.ceiling <= x || self.excludes(progress, witnesses, x)
+    }
+
+    /// Whether all witnesses exclude `x`, now or when the bound first met the goal.
+    fn excludes(&self, progress: &Progress, witnesses: &[Witness], x: f64) -> bool {
+        let now = progress.noise(progress.n_steps);
+        let before = |k: usize| {
+            let excludes = |w: &Witness| {
+                self.bound.excludes_despite(&w.matrix.leading(k), x, progress.noise(k))
+            };
+            witnesses.iter().all(excludes)
+        };
+        witnesses.iter().all(|w| self.bound.excludes_despite(&w.matrix, x, now))
+            || progress.bounded_at.is_some_and(before)
     }
 
     /// The upper bound on `sigma_1^2`: what every witness excludes, and hence the one that counts.
     pub(super) fn upper(&self, progress: &Progress, witnesses: &[Witness]) -> f64 {
-        let (low, noise) = (progress.ritz.max(progress.lambda), progress.noise());
-        let excludes =
-            |x: f64| witnesses.iter().all(|w| self.bound.excludes_despite(&w.matrix, x, noise));
+        let low = progress.ritz.max(progress.lambda);
+        let excludes = |x: f64| self.excludes(progress, witnesses, x);
         // Doubling the distance finds a bracket within a few steps of where the bound lies.
         let mut width = FIRST_WIDTH * low;
         while low + width < self.ceiling && !excludes(low + width) {
@@ -204,15 +314,46 @@ impl Criteria {
 }
 
 impl Progress {
-    fn noise(&self) -> Noise {
-        Noise { size: self.noise, top: self.ritz }
+    /// Goes on where the last pass has found more noise than was thought.
+    pub(super) fn resume(&mut self) {
+        self.noise *= NOISE_SPREAD;
+        self.bounded_at = None;
     }
+
+    /// The noise of so many steps.
+    fn noise(&self, n_steps: usize) -> Noise {
+        let size = NOISE_SAFETY * self.noise * self.lambda * (n_steps as f64).sqrt();
+        Noise { size, top: self.ritz }
+    }
+
+    /// The squared residual; before the last pass with what single precision will add to it.
+    fn whole_residual_squared(&self) -> f64 {
+        let noise = if self.measured { 0.0 } else { self.noise * self.theta };
+        self.residual_squared + noise * noise
+    }
+}
+
+/// The bound for each of so many start vectors, all of which fail together with this probability.
+fn christoffel(ncols: usize, failure_prob: f64, n_witnesses: usize) -> Christoffel {
+    Christoffel::new(ncols, failure_prob.powf(1.0 / n_witnesses as f64), 1.0)
 }
 
 /// Whether Kato-Temple's bound on the error of sigma is below `rtol`, given that the value belongs
 /// to the top.
 fn has_small_error<const B: usize>(progress: &Progress, matrix: &Banded<B>, rtol: f64) -> bool {
-    let Progress { theta, residual_squared, .. } = *progress;
+    let (theta, residual_squared) = (progress.theta, progress.whole_residual_squared());
     let gap = residual_squared / (2.0 * rtol * theta);
     residual_squared.sqrt() <= 2.0 * rtol * theta || matrix.count_above(theta - gap) <= 1
+}
+
+/// The same for a value that a proof will check, which need not be the best of a crowd.
+fn may_have_small_error<const B: usize>(
+    progress: &Progress,
+    matrix: &Banded<B>,
+    rtol: f64,
+) -> bool {
+    let Progress { theta, residual_squared, measured, .. } = *progress;
+    let rtol = if measured { rtol } else { (PART_OF_CANDIDATE * rtol).max(LEAST_OF_CANDIDATE) };
+    let gap = residual_squared / (2.0 * rtol * theta);
+    measured && gap <= LEAST_GAP * theta || matrix.count_above(theta - gap) <= 1
 }

@@ -22,7 +22,7 @@ use crate::operator::symmetric::Factored;
 use crate::scalar::ldexp;
 use crate::simd::Level;
 
-use super::candidate;
+use super::krylov;
 use super::lanczos::{self, Found, Others, Outcome, Settings};
 use super::proof::{Facts, Probe};
 use super::stopping::Target;
@@ -75,7 +75,7 @@ pub(crate) fn run<O: Gram>(
     };
     let others = others(op.shape().1, goal.copies);
     let first = Settings { target, vectors: true, others, ..settings };
-    let outcome = candidate::run(op, first)?;
+    let outcome = krylov::run(op, first)?;
     let Some(found) = outcome.found else { return Ok(outcome) };
     let facts = Facts::new(op.shape(), &outcome.entries);
     let (lower, upper) = (facts.largest_entry(), facts.frobenius());

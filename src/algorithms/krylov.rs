@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::operator::BlockOperator;
+use crate::operator::narrowed::Narrow;
 
 use super::block_lanczos::{Attempt, attempt};
 use super::lanczos::{self, Outcome, Settings};
@@ -9,6 +10,13 @@ use super::stopping::Target;
 
 /// Columns below which a block soon fills the space.
 const LEAST_COLUMNS: usize = 96;
+
+/// Elements up to which a matrix in double precision stays in a near cache, where a copy in single costs
+/// more than it gains.
+const MOST_ELEMENTS_NEAR: usize = 1 << 18;
+
+/// What single precision and one pass in double can tell at best.
+const LEAST_RTOL: f64 = 1e-11;
 
 /// The most columns at which the probability that two vectors miss the top stands clear of the noise
 /// of single precision; four vectors ask for far less of each.
@@ -33,34 +41,57 @@ pub(crate) fn bears_long_vectors(nrows: usize, ncols: usize) -> bool {
     nrows >= least && ncols <= MOST_COLUMNS_OF_FOUR
 }
 
-/// Finds the top singular value of `op`.
+/// Finds the top singular value of `op`. The passes of a block that gives way are reported but not counted
+/// against `maxiter`: one vector may need all there is, where a crowd is to be told apart.
 ///
 /// # Errors
 /// [`Error::Interrupted`] when the operator says so.
-pub(crate) fn run<O: BlockOperator>(op: &mut O, settings: Settings<'_>) -> Result<Outcome, Error> {
-    let attempt = match block_size(op, &settings) {
-        2 => attempt::<O, 2>(op, settings)?,
-        4 => attempt::<O, 4>(op, settings)?,
-        _ => Attempt::Declined(0),
-    };
-    let spent = match attempt {
+pub(crate) fn run<O: Narrow>(op: &mut O, settings: Settings<'_>) -> Result<Outcome, Error> {
+    let spent = match by_block(op, settings)? {
         Attempt::Found(outcome) => return Ok(outcome),
         Attempt::Declined(n_passes) => n_passes,
     };
-    let maxiter = settings.maxiter.saturating_sub(spent).max(1);
-    let outcome = lanczos::run(op, Settings { maxiter, ..settings })?;
+    let outcome = lanczos::run(op, settings)?;
     Ok(Outcome { n_passes: outcome.n_passes + spent, ..outcome })
+}
+
+/// Tries a block, at the operator itself or at a copy of it.
+fn by_block<O: Narrow>(op: &mut O, settings: Settings<'_>) -> Result<Attempt, Error> {
+    let size = block_size(op, &settings);
+    if size == 0 {
+        return Ok(Attempt::Declined(0));
+    }
+    if op.is_narrow() {
+        return by_block_of(size, op, settings);
+    }
+    match op.narrowed()? {
+        Some(copy) => by_block_of(size, &mut op.beside(&copy), settings),
+        None => Ok(Attempt::Declined(0)),
+    }
+}
+
+fn by_block_of<O: BlockOperator>(
+    size: usize,
+    op: &mut O,
+    settings: Settings<'_>,
+) -> Result<Attempt, Error> {
+    match size {
+        2 => attempt::<O, 2>(op, settings),
+        _ => attempt::<O, 4>(op, settings),
+    }
 }
 
 /// Vectors of the block, zero for none.
 fn block_size<O: BlockOperator>(op: &O, settings: &Settings<'_>) -> usize {
     let (nrows, ncols) = op.shape();
-    let is_small = ncols <= MOST_COLUMNS_OF_TWO && nrows * ncols <= MOST_ELEMENTS_OF_TWO;
-    let suits = match settings.target {
-        Target::Rtol(rtol) | Target::Candidate(rtol) => rtol >= 5e-7,
-        Target::Width { width, failure_prob } => width >= 5e-3 && failure_prob >= 1e-6,
+    let rtol = match settings.target {
+        Target::Rtol(rtol) | Target::Candidate(rtol) => rtol,
+        Target::Width { width, failure_prob } if failure_prob >= 1e-6 && width >= 5e-3 => width,
+        Target::Width { .. } => 0.0,
     };
-    if !op.is_narrow() || !suits || settings.maxiter < 4 || ncols < LEAST_COLUMNS {
+    let suits = op.is_narrow() || nrows * ncols > MOST_ELEMENTS_NEAR;
+    let is_small = ncols <= MOST_COLUMNS_OF_TWO && nrows * ncols <= MOST_ELEMENTS_OF_TWO;
+    if !suits || rtol < LEAST_RTOL || settings.maxiter < 4 || ncols < LEAST_COLUMNS {
         0
     } else if settings.v0.is_none() && is_small {
         2

@@ -9,7 +9,6 @@ mod block_basis;
 mod block_lanczos;
 mod block_stopping;
 pub(crate) mod bounds;
-mod candidate;
 pub(crate) mod certificate;
 pub(crate) mod direct;
 pub(crate) mod krylov;

@@ -42,6 +42,11 @@ impl Tridiagonal {
         self.alpha.len()
     }
 
+    /// The matrix as it was when its order was `k`.
+    pub(super) fn leading(&self, k: usize) -> Self {
+        Self { alpha: self.alpha[..k].to_vec(), beta: self.beta[..k].to_vec() }
+    }
+
     /// The off-diagonal entry that leads out of the matrix.
     pub(crate) fn last_beta(&self) -> f64 {
         self.beta[self.len() - 1]

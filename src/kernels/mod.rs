@@ -21,6 +21,7 @@ mod lift;
 pub(crate) mod magnitude;
 pub(crate) mod matvec;
 pub(crate) mod modulus;
+pub(crate) mod narrow;
 pub(crate) mod norms;
 pub(crate) mod pack;
 pub(crate) mod panel;

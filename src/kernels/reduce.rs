@@ -88,8 +88,9 @@ impl<T: Load<f64, 8>> Kernel for Survey<'_, T> {
 /// Independent accumulators of a survey.
 const CHAINS: usize = 4;
 
+/// The largest magnitude and the sum of squares of `scale * row`.
 #[inline(always)]
-fn row_moments<S, T, A, const L: usize>(s: S, row: &[T], scale: A) -> (A, A)
+pub(super) fn row_moments<S, T, A, const L: usize>(s: S, row: &[T], scale: A) -> (A, A)
 where
     S: Simd + Lanes<A, L>,
     T: Load<A, L>,

@@ -6,27 +6,19 @@ use ndarray::{ArrayView2, Axis, Slice};
 use crate::error::Error;
 use crate::kernels::magnitude::{abs_axpy, abs_dot, widen};
 use crate::kernels::reduce::Moments;
-use crate::matrix::{MatRef, Matrix, Storage};
+use crate::matrix::{MatRef, Storage};
 use crate::scalar::{Element, with_typed};
 use crate::simd::Aligned;
 
+use super::narrowed::Narrow;
 use super::symmetric::{Factored, Placed, Symmetric, TILE, subtract_rows};
-use super::{Block, BlockOperator, Dense, LinearOperator, Partition, Runner};
+use super::{Block, Dense, LinearOperator, Runner};
 
 /// Rows of the operator that are widened at a time: the depth at which the library packs.
 const DEPTH: usize = 256;
 
-/// An operator whose entries may be multiplied with each other, and copied.
-pub(crate) trait Gram: BlockOperator {
-    /// The stored entries, scaled, in single precision: what [`beside`](Self::beside) takes.
-    ///
-    /// # Errors
-    /// [`Error::Interrupted`] when the caller asked to stop.
-    fn narrowed(&self) -> Result<Vec<f32>, Error>;
-
-    /// An operator of the same shape over other entries, worked on by the same hands.
-    fn beside<'s>(&'s self, rows: &'s [f32]) -> impl BlockOperator + 's;
-
+/// An operator whose entries may be multiplied with each other.
+pub(crate) trait Gram: Narrow {
     /// Forms `shift * I - B'B`, each entry by one product per row, and factors it; `None` when
     /// there is no memory for the triangle.
     ///
@@ -41,30 +33,7 @@ pub(crate) trait Gram: BlockOperator {
     fn abs_gram_matvec(&mut self, x: &[f64], z: &mut [f64]) -> Result<(), Error>;
 }
 
-impl<R: Runner> Gram for Dense<'_, R> {
-    fn narrowed(&self) -> Result<Vec<f32>, Error> {
-        let factor = self.factor;
-        with_typed!(Storage, self.matrix.storage, a => {
-            let mut out = vec![0.0; a.nrows() * a.ncols()];
-            let step = a.nrows().div_ceil(self.partition.nblocks()) * a.ncols();
-            let mut pieces: Vec<_> = out.chunks_mut(step).enumerate().collect();
-            self.runner.run(&mut pieces, &|(k, piece)| {
-                let rows = (*k * step / a.ncols()..).map(|i| a.row(i));
-                for (out, row) in piece.chunks_exact_mut(a.ncols()).zip(rows) {
-                    row.iter().zip(out).for_each(|(x, y)| *y = (x.to_f64() * factor) as f32);
-                }
-            })?;
-            Ok(out)
-        })
-    }
-
-    fn beside<'s>(&'s self, rows: &'s [f32]) -> impl BlockOperator + 's {
-        let Partition { by_columns, nrows, ncols, .. } = self.partition;
-        let (nrows, ncols) = if by_columns { (ncols, nrows) } else { (nrows, ncols) };
-        let matrix = Matrix::from_slice(rows, nrows, ncols).expect("an entry for each of its own");
-        Dense::new(matrix, self.level, &self.runner)
-    }
-
+impl<R: Runner + Copy> Gram for Dense<'_, R> {
     fn factor_shifted(&mut self, shift: f64) -> Result<Option<Factored>, Error> {
         let (nrows, ncols) = self.shape();
         let Some(mut s) = Symmetric::zeros(ncols) else { return Ok(None) };

@@ -58,6 +58,11 @@ impl<P: Partial> Partials<P> {
         self.back
     }
 
+    /// Has the next pass go forward, whatever the one before did.
+    pub(super) fn turn(&mut self) {
+        self.back = true;
+    }
+
     /// Has `work` fill the partial result of block `i`, from zero; `make` makes room where there is none.
     pub(super) fn fill(
         &self,

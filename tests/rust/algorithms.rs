@@ -8,6 +8,8 @@ mod block;
 mod bound;
 #[path = "algorithms/control.rs"]
 mod control;
+#[path = "algorithms/copies.rs"]
+mod copies;
 #[path = "algorithms/crowds.rs"]
 mod crowds;
 #[path = "algorithms/degenerate.rs"]

@@ -154,3 +154,28 @@ fn the_probable_bound_of_a_block_holds_as_often_as_it_says() {
     assert!(rate(0.1) <= 40 + 18);
     assert_eq!(rate(1e-6), 0);
 }
+
+#[test]
+fn more_noise_than_was_thought_costs_a_few_passes_and_not_all_again() {
+    for (shape, most) in [((4096, 160), 30), ((3000, 300), 36), ((1024, 1024), 48)] {
+        let a = single(&gaussian(shape.0, shape.1, 4));
+        for seed in 0..8 {
+            let solution = one(a.view(), &Request { seed, ..Request::default() });
+            assert!(solution.converged, "{shape:?}, {seed}");
+            assert!(solution.n_passes <= most, "{shape:?}, {seed}: {}", solution.n_passes);
+        }
+    }
+}
+
+#[test]
+fn a_coarser_goal_takes_no_more_passes() {
+    let a = single(&gaussian(700, 600, 6));
+    for seed in 0..4 {
+        let passes = |rtol| {
+            let goal = Goal::Rtol(Some(rtol));
+            one(a.view(), &Request { goal, seed, ..Request::default() }).n_passes
+        };
+        let counts = [1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8, 1e-10].map(passes);
+        assert!(counts.is_sorted(), "{counts:?}");
+    }
+}

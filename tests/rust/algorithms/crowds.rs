@@ -33,24 +33,31 @@ fn crowd(top: f64, width: f64, noise: &mut Noise) -> Vec<f64> {
     [top].into_iter().chain((0..below).map(|_| top - width * noise.unit())).collect()
 }
 
-/// A diagonal matrix of a side above 96, and its norm.
-fn crowded(top: Top, noise: &mut Noise) -> (Array2<f64>, f64) {
+/// A diagonal matrix of a side above 96 over rows of zeros, and its norm.
+fn crowded(top: Top, least_len: usize, noise: &mut Noise) -> (Array2<f64>, f64) {
     let side = 97 + noise.bits() as usize % 150;
     let gap = 10.0_f64.powf(-7.0 + 5.5 * noise.unit());
     let mut values = top(gap, noise);
     values.resize_with(side, || 0.98 * noise.unit());
     let scale = 10.0_f64.powf(6.0 * noise.unit() - 3.0);
     let diagonal = Array1::from(values) * scale;
-    (Array2::from_diag(&diagonal), scale)
+    let mut a = Array2::zeros((side.max(least_len / side + 1), side));
+    a.diag_mut().assign(&diagonal);
+    (a, scale)
 }
 
-/// How many of the matrices, as `round` leaves them, miss the tolerance.
-fn misses<T: Store>(rtol: f64, round: fn(f64) -> T, widen: fn(T) -> f64) -> usize {
+/// How many of the matrices, of so many elements and as `round` leaves them, miss the tolerance.
+fn misses<T: Store>(
+    rtol: f64,
+    least_len: usize,
+    round: fn(f64) -> T,
+    widen: fn(T) -> f64,
+) -> usize {
     let mut noise = Noise::new(17);
     let mut missed = 0;
     for (name, top) in TOPS {
         for seed in 0..ROUNDS as u64 {
-            let (a, scale) = crowded(top, &mut noise);
+            let (a, scale) = crowded(top, least_len, &mut noise);
             let goal = Goal::Rtol(Some(rtol));
             let solution = one(a.mapv(round).view(), &Request { goal, seed, ..Request::default() });
             let error = (solution.sigma / widen(round(scale)) - 1.0).abs();
@@ -70,8 +77,8 @@ fn allowed() -> usize {
 
 #[test]
 fn block_in_single_precision_does_not_take_a_crowd_for_one_value() {
-    for rtol in [1e-4, 1e-6] {
-        let missed = misses(rtol, |x| x as f32, f64::from);
+    for rtol in [1e-4, 1e-6, 1e-9] {
+        let missed = misses(rtol, 0, |x| x as f32, f64::from);
         assert!(missed <= allowed(), "rtol {rtol:e}: {missed}");
     }
 }
@@ -79,7 +86,15 @@ fn block_in_single_precision_does_not_take_a_crowd_for_one_value() {
 #[test]
 fn one_vector_in_double_precision_does_not_take_a_crowd_for_one_value() {
     for rtol in [1e-4, 1e-6, 1e-10] {
-        let missed = misses(rtol, |x| x, |x| x);
+        let missed = misses(rtol, 0, |x| x, |x| x);
+        assert!(missed <= allowed(), "rtol {rtol:e}: {missed}");
+    }
+}
+
+#[test]
+fn copy_in_single_precision_does_not_take_a_crowd_for_one_value() {
+    for rtol in [1e-5, 1e-8, 1e-10] {
+        let missed = misses(rtol, 1 << 18, |x| x, |x| x);
         assert!(missed <= allowed(), "rtol {rtol:e}: {missed}");
     }
 }
