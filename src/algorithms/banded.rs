@@ -151,7 +151,9 @@ impl<const B: usize> Banded<B> {
 
     /// How many eigenvalues lie above `x`.
     pub(super) fn count_above(&self, x: f64) -> usize {
-        self.factors(x).pivots.iter().filter(|&&pivot| pivot > 0.0).count()
+        let mut count = 0;
+        self.eliminate(x, |_, pivot| count += usize::from(pivot > 0.0));
+        count
     }
 
     /// Iterates from a shift, then with Rayleigh quotients.
@@ -173,8 +175,14 @@ impl<const B: usize> Banded<B> {
         Pair { theta, vector: x }
     }
 
+    /// `x' T x`.
     fn quotient(&self, x: &[f64]) -> f64 {
-        self.matvec(x).iter().zip(x).map(|(y, x)| y * x).sum()
+        let mut sum = 0.0;
+        for (i, (row, &x_i)) in self.rows.iter().zip(x).enumerate() {
+            let left: f64 = (1..=B.min(i)).map(|d| row[d] * x[i - d]).sum();
+            sum += x_i * (row[0] * x_i + 2.0 * left);
+        }
+        sum
     }
 
     /// The eigenvalue that has `rank - 1` above it, between `low` and `high`.
@@ -204,15 +212,26 @@ impl<const B: usize> Banded<B> {
     }
 
     fn factors(&self, x: f64) -> Factors<B> {
-        let mut lower = vec![[0.0; MAX_BAND + 1]; self.order];
-        let mut pivots = vec![0.0; self.order];
-        // The last B rows of `lower` and their reciprocal pivots, the nearest first.
+        let mut lower = Vec::with_capacity(self.order);
+        let mut pivots = Vec::with_capacity(self.order);
+        self.eliminate(x, |row, pivot| {
+            lower.push(row);
+            pivots.push(pivot);
+        });
+        Factors { lower, pivots }
+    }
+
+    /// Hands out the rows of `L` and the pivots one after the other.
+    fn eliminate(&self, x: f64, mut each: impl FnMut(Row, f64)) {
+        // An exact zero counts as an eigenvalue at x, which is not above it.
+        let least = f64::EPSILON * f64::EPSILON * x.abs().max(f64::MIN_POSITIVE);
+        // The last B rows of L and their reciprocal pivots, the nearest first.
         let (mut near, mut reciprocals) = ([[0.0; MAX_BAND + 1]; B], [0.0; B]);
-        for i in 0..self.order {
+        for entries in &self.rows[..self.order] {
             let (mut row, mut scaled) = ([0.0; MAX_BAND + 1], [0.0; MAX_BAND + 1]);
-            let mut pivot = self.rows[i][0] - x;
+            let mut pivot = entries[0] - x;
             for d in (1..=B).rev() {
-                let mut sum = self.rows[i][d];
+                let mut sum = entries[d];
                 for e in 1..=B - d {
                     sum -= scaled[d + e] * near[d - 1][e];
                 }
@@ -220,15 +239,12 @@ impl<const B: usize> Banded<B> {
                 row[d] = sum * reciprocals[d - 1];
                 pivot -= sum * row[d];
             }
-            // An exact zero counts as an eigenvalue at x, which is not above it.
-            let least = f64::EPSILON * f64::EPSILON * x.abs().max(f64::MIN_POSITIVE);
-            pivots[i] = if pivot.abs() < least { -least } else { pivot };
-            lower[i] = row;
+            let pivot = if pivot.abs() < least { -least } else { pivot };
+            each(row, pivot);
             near.rotate_right(1);
             reciprocals.rotate_right(1);
-            (near[0], reciprocals[0]) = (row, 1.0 / pivots[i]);
+            (near[0], reciprocals[0]) = (row, 1.0 / pivot);
         }
-        Factors { lower, pivots }
     }
 }
 

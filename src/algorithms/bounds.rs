@@ -58,7 +58,9 @@ impl Christoffel {
 
     /// Whether the noise outweighs at `x` what the start has along the top vector at least.
     pub(crate) fn is_drowned(&self, t: &Tridiagonal, x: f64, noise: Noise) -> bool {
-        x > noise.top && self.threshold.sqrt() * noise.size * t.resolvent_norm(x) >= 1.0
+        let (weight, distance) = (self.threshold.sqrt() * noise.size, x - noise.top);
+        // No resolvent is larger than the reciprocal of the distance, which costs nothing.
+        distance > 0.0 && weight >= distance && weight * t.resolvent_norm(x) >= 1.0
     }
 
     /// The upper bound on `lambda`, given the top Ritz value and a deterministic bound.

@@ -89,7 +89,9 @@ fn block_size<O: BlockOperator>(op: &O, settings: &Settings<'_>) -> usize {
         Target::Width { width, failure_prob } if failure_prob >= 1e-6 && width >= 5e-3 => width,
         Target::Width { .. } => 0.0,
     };
-    let suits = op.is_narrow() || nrows * ncols > MOST_ELEMENTS_NEAR;
+    // What a proof asks of its vector takes more passes near by, too.
+    let is_candidate = matches!(settings.target, Target::Candidate(_));
+    let suits = op.is_narrow() || is_candidate || nrows * ncols > MOST_ELEMENTS_NEAR;
     let is_small = ncols <= MOST_COLUMNS_OF_TWO && nrows * ncols <= MOST_ELEMENTS_OF_TWO;
     if !suits || rtol < LEAST_RTOL || settings.maxiter < 4 || ncols < LEAST_COLUMNS {
         0
