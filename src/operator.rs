@@ -121,7 +121,10 @@ impl Runner for InOrder {
 
 use partials::{Partial, Partials};
 
-pub(crate) use block::{BlockOperator, BlockPartials};
+pub(crate) use block::{BlockOperator, BlockPartials, SAFE_RANGE};
+
+/// The exponents a scale may have so that both it and scaled vectors stay normal numbers.
+pub(crate) const MAX_EXPONENT: i32 = 900;
 
 /// A stored matrix as a [`LinearOperator`].
 pub struct Dense<'a, R> {

@@ -9,14 +9,11 @@ use crate::complex;
 use crate::error::Error;
 use crate::matrix::Matrix;
 use crate::operator::skinny::gram;
-use crate::operator::{Dense, LinearOperator, Runner};
+use crate::operator::{Dense, LinearOperator, MAX_EXPONENT, Runner};
 use crate::simd::Level;
 
 /// Largest entries of which the squares, and the sums of those, are far from the ends of the range.
 const SAFE_RANGE: std::ops::Range<f64> = 1e-100..1e100;
-
-/// The greatest scale of a pass, either way: the squares of what it leaves are in range.
-const MAX_EXPONENT: i32 = 900;
 
 /// Solves a matrix of a `shape` as the direct method sees it.
 ///

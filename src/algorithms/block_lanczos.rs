@@ -8,8 +8,11 @@
 //! precision needs fewer reads than one vector in double, each hardly dearer. Its Ritz vector is
 //! good to the square root of what is asked, and the value of one pass in double precision with it
 //! is good to the square of that. The upper bound is `witness`'s; how large the noise of single
-//! precision is, the last pass measures. Where the block finds its means too weak, it declines, and
-//! `lanczos` goes to work.
+//! precision is, the last pass measures. Where that is more than was thought, the block goes on; where it
+//! finds its means too weak, it declines, and `lanczos` goes to work.
+//!
+//! Blocks of a matrix in double precision are multiplied with a copy in single (`operator::narrowed`), and the
+//! last pass is over the matrix itself.
 //!
 //! | here | Golub and Underwood, The block Lanczos method (1977) |
 //! |---|---|
@@ -18,7 +21,7 @@
 use crate::error::Error;
 use crate::kernels::panel::{Panel, set_column};
 use crate::kernels::reduce::dot;
-use crate::operator::{BlockOperator, BlockPartials};
+use crate::operator::{BlockOperator, BlockPartials, SAFE_RANGE};
 use crate::scalar::{exponent, power_of_two};
 use crate::simd::Aligned;
 
@@ -28,9 +31,6 @@ use super::block_stopping::{Criteria, NOISE_SAFETY, Progress};
 use super::lanczos::{Entries, Found, Others, Outcome, Settings, Vectors};
 use super::start;
 use super::witness::Witness;
-
-/// Entries beyond this range are scaled before the first product; within it squares are safe.
-const SAFE_RANGE: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
 
 /// Steps for which nothing but noise may stand between the bound and the goal. Most bounds get clear
 /// of it within a few; giving way costs as many passes as have been made.
@@ -189,7 +189,8 @@ impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
         reached
     }
 
-    /// Whether the space has no room for another block, or the noise is and stays too loud for the bound.
+    /// Whether the space has no room for another block, or the noise is and stays too loud for the bound or
+    /// for the digits asked for.
     fn is_hopeless(&mut self) -> bool {
         let is_drowned = self.criteria.is_drowned(&self.progress, &self.witnesses);
         self.drowned_steps = if is_drowned { self.drowned_steps + 1 } else { 0 };

@@ -113,6 +113,24 @@ impl Progress {
         (self.theta, self.residual_squared) = (theta, residual_squared);
         self.lambda = theta + residual_squared / theta;
     }
+
+    /// Goes on where the last pass has found more noise than was thought.
+    pub(super) fn resume(&mut self) {
+        self.noise *= NOISE_SPREAD;
+        self.bounded_at = None;
+    }
+
+    /// The noise of so many steps.
+    fn noise(&self, n_steps: usize) -> Noise {
+        let size = NOISE_SAFETY * self.noise * self.lambda * (n_steps as f64).sqrt();
+        Noise { size, top: self.ritz }
+    }
+
+    /// The squared residual; before the last pass with what single precision will add to it.
+    fn whole_residual_squared(&self) -> f64 {
+        let noise = if self.measured { 0.0 } else { self.noise * self.theta };
+        self.residual_squared + noise * noise
+    }
 }
 
 /// The goal of a run and what it takes to tell that it is reached.
@@ -310,26 +328,6 @@ impl Criteria {
             return self.ceiling.max(low);
         }
         bisect(low + 0.5 * width, low + width, TIGHT, excludes)
-    }
-}
-
-impl Progress {
-    /// Goes on where the last pass has found more noise than was thought.
-    pub(super) fn resume(&mut self) {
-        self.noise *= NOISE_SPREAD;
-        self.bounded_at = None;
-    }
-
-    /// The noise of so many steps.
-    fn noise(&self, n_steps: usize) -> Noise {
-        let size = NOISE_SAFETY * self.noise * self.lambda * (n_steps as f64).sqrt();
-        Noise { size, top: self.ritz }
-    }
-
-    /// The squared residual; before the last pass with what single precision will add to it.
-    fn whole_residual_squared(&self) -> f64 {
-        let noise = if self.measured { 0.0 } else { self.noise * self.theta };
-        self.residual_squared + noise * noise
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::operator::BlockOperator;
 use crate::operator::narrowed::Narrow;
+use crate::operator::near;
 
 use super::block_lanczos::{Attempt, attempt};
 use super::lanczos::{self, Outcome, Settings};
@@ -10,10 +11,6 @@ use super::stopping::Target;
 
 /// Columns below which a block soon fills the space.
 const LEAST_COLUMNS: usize = 96;
-
-/// Elements up to which a matrix in double precision stays in a near cache, where a copy in single costs
-/// more than it gains.
-const MOST_ELEMENTS_NEAR: usize = 1 << 18;
 
 /// What single precision and one pass in double can tell at best.
 const LEAST_RTOL: f64 = 1e-11;
@@ -89,9 +86,9 @@ fn block_size<O: BlockOperator>(op: &O, settings: &Settings<'_>) -> usize {
         Target::Width { width, failure_prob } if failure_prob >= 1e-6 && width >= 5e-3 => width,
         Target::Width { .. } => 0.0,
     };
-    // What a proof asks of its vector takes more passes near by, too.
+    // Near the core a copy in single precision costs more than it gains, but for what a proof asks for.
     let is_candidate = matches!(settings.target, Target::Candidate(_));
-    let suits = op.is_narrow() || is_candidate || nrows * ncols > MOST_ELEMENTS_NEAR;
+    let suits = op.is_narrow() || is_candidate || nrows * ncols > near::MAX_ELEMENTS;
     let is_small = ncols <= MOST_COLUMNS_OF_TWO && nrows * ncols <= MOST_ELEMENTS_OF_TWO;
     if !suits || rtol < LEAST_RTOL || settings.maxiter < 4 || ncols < LEAST_COLUMNS {
         0

@@ -23,7 +23,7 @@
 use crate::error::Error;
 use crate::kernels::reduce::dot;
 use crate::kernels::vector::{axpy, scale};
-use crate::operator::LinearOperator;
+use crate::operator::{LinearOperator, MAX_EXPONENT};
 use crate::scalar::{exponent, power_of_two};
 use crate::simd::{Aligned, Level};
 
@@ -37,9 +37,6 @@ const BREAKDOWN: f64 = 16.0 * f64::EPSILON;
 
 /// Entries beyond this range are scaled before the first product; within it squares are safe.
 const SAFE_RANGE: std::ops::RangeInclusive<f64> = 1e-140..=1e140;
-
-/// The exponents a scale may have so that both it and scaled vectors stay normal numbers.
-pub(super) const MAX_EXPONENT: i32 = 900;
 
 /// What a run needs besides the operator.
 #[derive(Debug, Clone, Copy)]

@@ -13,6 +13,9 @@ use crate::simd::{Level, Load};
 use super::partials::{Partial, Partials};
 use super::{Dense, LinearOperator, Runner, moments};
 
+/// Largest magnitudes of entries whose squares are safe in single precision.
+pub(crate) const SAFE_RANGE: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
+
 /// Exponents of a scale up to which vectors can carry it in single precision. Beyond, every element
 /// is multiplied: slower, with the same bits.
 const MAX_CARRIED: i32 = 40;

@@ -11,17 +11,14 @@ use crate::matrix::{MatRef, Matrix, Storage};
 use crate::scalar::{exponent, ldexp, power_of_two};
 
 use super::pages::Pages;
-use super::{BLOCK_LEN, BlockOperator, BlockPartials, Dense, LinearOperator, Runner};
+use super::{
+    BLOCK_LEN, BlockOperator, BlockPartials, Dense, LinearOperator, MAX_EXPONENT, Runner,
+    SAFE_RANGE,
+};
 
 /// Elements of a copy at most, half a gibibyte: a matrix that is mapped from a file may be larger
 /// than the memory there is.
 const MOST_ELEMENTS: usize = 1 << 27;
-
-/// Largest magnitudes that are copied as they are; a matrix beyond is brought near one.
-const SAFE_RANGE: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
-
-/// Exponents of a scale that a normal number in double precision can undo, with room to spare.
-const MAX_EXPONENT: i32 = 900;
 
 /// The elements of a stored matrix times `2^-exponent`, in single precision.
 #[derive(Debug)]
@@ -53,6 +50,7 @@ impl<R: Runner + Copy> Narrow for Dense<'_, R> {
         let mut copy = Narrowed { rows, exponent: 0, moments: Moments::EMPTY };
         self.fill(a, &mut copy)?;
         let Moments { max_abs, .. } = copy.moments;
+        // A matrix beyond the safe range is brought near one.
         let is_far = !SAFE_RANGE.contains(&max_abs) && max_abs > 0.0 && max_abs.is_finite();
         if is_far {
             copy.exponent = exponent(max_abs);

@@ -8,7 +8,7 @@ use crate::matrix::{MatRef, Matrix, Storage};
 use crate::simd::{Aligned, LANES, LINE};
 
 /// Elements of a copy at most: it is to stay in the second-level cache.
-const MAX_ELEMENTS: usize = 1 << 18;
+pub(crate) const MAX_ELEMENTS: usize = 1 << 18;
 
 /// The rows of a matrix, each of which begins a cache line.
 pub(crate) struct NearCopy {
