@@ -93,7 +93,8 @@ fn one_vector_in_double_precision_does_not_take_a_crowd_for_one_value() {
 
 #[test]
 fn copy_in_single_precision_does_not_take_a_crowd_for_one_value() {
-    for rtol in [1e-5, 1e-8, 1e-10] {
+    // Larger matrices, in the slowest tier too: one goal of six digits and the default.
+    for rtol in [1e-6, 1e-10] {
         let missed = misses(rtol, 1 << 18, |x| x, |x| x);
         assert!(missed <= allowed(), "rtol {rtol:e}: {missed}");
     }
