@@ -4,7 +4,8 @@
 //! By rows, a strip of rows is multiplied with `X` and, while still in a near cache, added
 //! to `Z`. By columns, for the transposed operator, a strip of columns takes both halves in the
 //! other order. Each number of `T` is summed in lanes over a tile of columns and from tile to tile
-//! by a scalar, each number of `Z` row by row; neither depends on what a tier holds in registers.
+//! by a scalar, each number of `Z` row by row; neither depends on what a tier holds in registers, nor on
+//! where the rows begin in memory.
 
 use std::ops::Range;
 
@@ -15,7 +16,7 @@ use crate::simd::{Kernel, Level, Load, Simd};
 use super::block_products::products;
 use super::block_update::update;
 use super::lift::Lift;
-use super::panel::{PANEL, Panel};
+use super::panel::{PANEL, Panel, QUAD, shift_back, shifted};
 use super::rows::Strip;
 
 /// Rows of a strip at most: their products fit a small array.
@@ -24,8 +25,15 @@ const MAX_ROWS: usize = 64;
 /// Rows of a strip at least, to spread the cost of reading and writing `Z`.
 const MIN_ROWS: usize = 4;
 
-/// Bytes of a strip, which is read twice and should stay in the first-level cache meanwhile.
+/// Bytes of a strip of short rows, which is read twice and stays in the first-level cache meanwhile.
 const NEAR: usize = 24 << 10;
+
+/// Bytes of a row up to which such a strip has rows enough.
+const SHORT: usize = 1 << 10;
+
+/// Bytes of a strip of longer rows, times the vectors. It stays in the second-level cache: with strips for the first
+/// level, `X` and `Z` would be read as often as the matrix.
+const FAR: usize = 256 << 10;
 
 /// Bytes above which a matrix is worth fetching ahead of its use: closer caches need no help.
 const LARGE: usize = 4 << 20;
@@ -39,11 +47,31 @@ pub(crate) struct Scaling {
     pub(crate) elements: Option<(f32, f32)>,
 }
 
+/// Columns from which on a panel more costs less than loads across cache lines.
+const LONG: usize = 256;
+
+/// Bytes of a matrix up to which such loads show: a larger one goes at the pace of memory.
+const CACHED: usize = 32 << 20;
+
+/// Lanes to leave free before the first entry of a row, so that panels begin on cache lines: a load across the
+/// border of two takes the time of two.
+///
+/// No bit of a result depends on it, since the lanes of a sum are folded by halves.
+pub(crate) fn lead<T: Element>(a: &MatRef<'_, T>) -> usize {
+    const LINE: usize = PANEL * size_of::<f32>();
+    let (nrows, ncols) = (a.nrows(), a.ncols());
+    let place = |i: usize| a.row(i).as_ptr().addr() % LINE;
+    let pays = T::SIZE == size_of::<f32>() && ncols >= LONG && nrows * ncols * T::SIZE <= CACHED;
+    if pays && nrows > 1 && place(0) == place(1) { place(0) / T::SIZE / QUAD * QUAD } else { 0 }
+}
+
 /// A piece of a pass over rows: `t` has an entry per row of `range`.
 pub(crate) struct BlockRows<'a, 'w, T, const B: usize> {
     pub(crate) a: MatRef<'a, T>,
     pub(crate) range: Range<usize>,
+    /// `x` and `z` have [`lead`] lanes before their first entry.
     pub(crate) x: &'w [Panel<B>],
+    pub(crate) lead: usize,
     pub(crate) scaling: Scaling,
     /// Whether the strips are taken from the last to the first.
     pub(crate) back: bool,
@@ -65,9 +93,9 @@ impl<T: Load<f32, 16>, const B: usize> Kernel for BlockRows<'_, '_, T, B> {
 impl<'a, T: Load<f32, 16>, const B: usize> BlockRows<'a, '_, T, B> {
     #[inline(always)]
     fn body<S: Simd, const SCALED: bool>(self, s: S, factors: (f32, f32)) {
-        let Self { a, range, x, scaling, back, t, z } = self;
+        let Self { a, range, x, lead, scaling, back, t, z } = self;
         let lift = Lift::<S, SCALED>::new(s, factors);
-        let step = strip_rows::<T>(a.ncols());
+        let step = strip_rows::<T>(a.ncols(), B);
         let fetches = a.nrows() * a.ncols() * T::SIZE > LARGE;
         let count = range.len().div_ceil(step);
         let cut = |rows: Range<usize>| Strip { a, rows, columns: 0..a.ncols() };
@@ -85,13 +113,13 @@ impl<'a, T: Load<f32, 16>, const B: usize> BlockRows<'a, '_, T, B> {
             let ahead = if fetches { cut(rows(i + 1)) } else { strip.no_rows() };
             let t = &mut t[strip.rows.start - range.start..strip.rows.end - range.start];
             t.fill([0.0; B]);
-            products(lift, &strip, &ahead, x, t);
+            products(lift, &strip, &ahead, (x, lead), t);
             for (y, x) in scaled.iter_mut().zip(&*t) {
                 for c in 0..B {
                     y[c] = x[c] * scaling.products;
                 }
             }
-            update(lift, &scaled[..t.len()], &strip, &ahead, z);
+            update(lift, &scaled[..t.len()], &strip, &ahead, (&mut *z, lead));
         }
     }
 }
@@ -103,9 +131,11 @@ fn piece(range: &Range<usize>, step: usize, i: usize, back: bool) -> Range<usize
     start..range.end.min(start + step)
 }
 
-/// As many rows as a near cache holds, within limits.
-fn strip_rows<T: Element>(ncols: usize) -> usize {
-    (NEAR / (ncols * T::SIZE).max(1)).clamp(MIN_ROWS, MAX_ROWS) / 4 * 4
+/// As many rows as a near cache holds beside `vectors` of them, within limits.
+fn strip_rows<T: Element>(ncols: usize, vectors: usize) -> usize {
+    let row = (ncols * T::SIZE).max(1);
+    let rows = if row <= SHORT { NEAR / row } else { FAR / vectors / row };
+    rows.clamp(MIN_ROWS, MAX_ROWS) / 4 * 4
 }
 
 /// A piece of a pass over columns, the pass by rows of the transposed matrix: `x` and `z` have an
@@ -154,13 +184,13 @@ impl<T: Load<f32, 16>, const B: usize> BlockCols<'_, '_, T, B> {
             };
             let mut t = [Panel::<B>::ZERO; COLUMN_STRIP / PANEL];
             let t = &mut t[..strip.columns.len().div_ceil(PANEL)];
-            update(lift, x, &strip, &ahead, t);
+            update(lift, x, &strip, &ahead, (&mut *t, 0));
             for panel in &mut *t {
                 for column in &mut panel.0 {
                     column.iter_mut().for_each(|x| *x *= scaling.products);
                 }
             }
-            products(lift, &strip, &strip.no_rows(), t, z);
+            products(lift, &strip, &strip.no_rows(), (t, 0), z);
         }
     }
 }
@@ -178,7 +208,9 @@ pub fn block_gram_f32<const B: usize>(
 ) {
     let panels = a.ncols().div_ceil(PANEL);
     assert_eq!((v.len(), t.len(), z.len()), (panels, a.nrows(), panels), "lengths");
-    z.fill(Panel::ZERO);
+    let (lead, range) = (lead(&a), 0..a.nrows());
+    let (x, sum) = (&shifted(v, a.ncols(), lead)[..], &mut Panel::zeros(lead + a.ncols())[..]);
     let scaling = Scaling { products: 1.0, elements: None };
-    level.run(BlockRows { a, range: 0..a.nrows(), x: v, scaling, back: false, t, z });
+    level.run(BlockRows { a, range, x, lead, scaling, back: false, t, z: sum });
+    shift_back(sum, lead, z);
 }

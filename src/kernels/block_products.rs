@@ -6,14 +6,14 @@
 use crate::simd::{Load, Simd, Vector};
 
 use super::lift::{Ahead, Lift};
-use super::panel::{PANEL, Panel};
+use super::panel::{PANEL, Panel, head};
 use super::rows::Strip;
 
-/// Vectors' worth of panels over which a product is summed in lanes, before a scalar takes it: what a
-/// first-level cache holds beside the rows.
-const TILE: usize = 256;
+/// Panels over which a product is summed in lanes, before a scalar takes it: those of `X` stay in a first-level
+/// cache while the rows of a strip pass by.
+const TILE: usize = 64;
 
-/// `t[i] += row_i . X` for every row of the strip.
+/// `t[i] += row_i . X` for every row of the strip, the first entry of `X` in lane `lead`.
 ///
 /// The rows `ahead` from the middle on are fetched meanwhile; `block_update` fetches the others.
 #[inline(always)]
@@ -21,25 +21,25 @@ pub(super) fn products<S, T, const SCALED: bool, const B: usize>(
     lift: Lift<S, SCALED>,
     strip: &Strip<'_, T>,
     ahead: &Strip<'_, T>,
-    x: &[Panel<B>],
+    (x, lead): (&[Panel<B>], usize),
     t: &mut [[f32; B]],
 ) where
     S: Simd,
     T: Load<f32, 16>,
 {
-    let panels = TILE / B;
-    for (k, x) in x.chunks(panels).enumerate() {
-        let tile = cut(strip, k * panels, x.len());
-        let ahead = cut(ahead, k * panels, x.len());
-        tile_products(lift, &tile, &ahead, x, t);
+    for first in (0..strip.columns.len().div_ceil(PANEL)).step_by(TILE) {
+        let (tile, ahead) = (cut(strip, first), cut(ahead, first));
+        // With lanes before the first entry, two tiles share the panel in which the first of them ends.
+        let end = first + (lead + tile.columns.len()).div_ceil(PANEL);
+        tile_products(lift, &tile, &ahead, (&x[first..end], lead), t);
     }
 }
 
-/// The columns of `n` panels, the first of which is panel `k`.
+/// The columns of a tile, whose first is the first of panel `k`.
 #[inline(always)]
-fn cut<'a, T: Load<f32, 16>>(strip: &Strip<'a, T>, k: usize, n: usize) -> Strip<'a, T> {
+fn cut<'a, T: Load<f32, 16>>(strip: &Strip<'a, T>, k: usize) -> Strip<'a, T> {
     let start = strip.columns.start + k * PANEL;
-    Strip { columns: start..(start + n * PANEL).min(strip.columns.end), ..strip.clone() }
+    Strip { columns: start..(start + TILE * PANEL).min(strip.columns.end), ..strip.clone() }
 }
 
 #[inline(always)]
@@ -47,7 +47,7 @@ fn tile_products<S, T, const SCALED: bool, const B: usize>(
     lift: Lift<S, SCALED>,
     tile: &Strip<'_, T>,
     ahead: &Strip<'_, T>,
-    x: &[Panel<B>],
+    x: (&[Panel<B>], usize),
     t: &mut [[f32; B]],
 ) where
     S: Simd,
@@ -75,7 +75,7 @@ fn dots<S, T, const SCALED: bool, const B: usize, const R: usize>(
     tile: &Strip<'_, T>,
     ahead: &Strip<'_, T>,
     i: usize,
-    x: &[Panel<B>],
+    x: (&[Panel<B>], usize),
     t: &mut [[f32; B]],
 ) where
     S: Simd,
@@ -86,35 +86,60 @@ fn dots<S, T, const SCALED: bool, const B: usize, const R: usize>(
     let mut ahead = Ahead::of(ahead, ahead.nrows() / 2 + i / 2, R / 2);
     let mut c = 0;
     while S::ROWS == 4 && c + 4 <= B {
-        dot_columns::<S, T, SCALED, B, R, 4>(lift, rows, ahead, x, c, t);
+        match x.1 {
+            0 => dot_columns::<S, T, SCALED, B, R, 4, false>(lift, rows, ahead, x, c, t),
+            _ => dot_columns::<S, T, SCALED, B, R, 4, true>(lift, rows, ahead, x, c, t),
+        }
         ahead = Ahead::nothing();
         c += 4;
     }
     while c + 2 <= B {
-        dot_columns::<S, T, SCALED, B, R, 2>(lift, rows, ahead, x, c, t);
+        match x.1 {
+            0 => dot_columns::<S, T, SCALED, B, R, 2, false>(lift, rows, ahead, x, c, t),
+            _ => dot_columns::<S, T, SCALED, B, R, 2, true>(lift, rows, ahead, x, c, t),
+        }
         ahead = Ahead::nothing();
         c += 2;
     }
 }
 
+/// `LEADS` tells whether there are lanes before the first entry.
 #[inline(always)]
-fn dot_columns<S, T, const SCALED: bool, const B: usize, const R: usize, const C: usize>(
+fn dot_columns<
+    S,
+    T,
+    const SCALED: bool,
+    const B: usize,
+    const R: usize,
+    const C: usize,
+    const LEADS: bool,
+>(
     lift: Lift<S, SCALED>,
     rows: [&[T]; R],
     ahead: Ahead<'_, T>,
-    x: &[Panel<B>],
+    (x, lead): (&[Panel<B>], usize),
     first: usize,
     t: &mut [[f32; B]],
 ) where
     S: Simd,
     T: Load<f32, 16>,
 {
-    let n = rows[0].len() / PANEL;
+    let mut sums = [[lift.splat(0.0); C]; R];
+    let before = if LEADS { head(lead, rows[0].len()) } else { 0 };
+    let (edge, x) = x.split_at(usize::from(before > 0));
+    if let [panel] = edge {
+        for r in 0..R {
+            let a = lift.load_at(&rows[r][..before], lead);
+            for (sum, column) in sums[r].iter_mut().zip(&panel.0[first..first + C]) {
+                *sum = a.mul_add(lift.panel(column), *sum);
+            }
+        }
+    }
+    let n = (rows[0].len() - before) / PANEL;
     let mut body = [&[][..]; R];
     for r in 0..R {
-        body[r] = &rows[r].as_chunks::<PANEL>().0[..n];
+        body[r] = &rows[r][before..].as_chunks::<PANEL>().0[..n];
     }
-    let mut sums = [[lift.splat(0.0); C]; R];
     for (k, panel) in x[..n].iter().enumerate() {
         let mut y = [lift.splat(0.0); C];
         for (y, column) in y.iter_mut().zip(&panel.0[first..first + C]) {
@@ -131,9 +156,13 @@ fn dot_columns<S, T, const SCALED: bool, const B: usize, const R: usize, const C
             }
         }
     }
+    if LEADS {
+        // Rows that begin within a panel have one chunk more than whole panels.
+        ahead.fetch::<S, 2>(lift.s, 2 * n);
+    }
     if let Some(panel) = x.get(n) {
         for r in 0..R {
-            let a = lift.load_partial(&rows[r][n * PANEL..]);
+            let a = lift.load_partial(&rows[r][before + n * PANEL..]);
             for (sum, column) in sums[r].iter_mut().zip(&panel.0[first..first + C]) {
                 *sum = a.mul_add(lift.panel(column), *sum);
             }

@@ -3,16 +3,19 @@
 //! How many rows or panels are held in registers at a time never shows in the result. No closure here
 //! may touch a vector: it would be compiled without the tier's instructions.
 
+use std::ops::Range;
+
 use crate::simd::{Lanes, Load, Simd, Vector};
 
 use super::lift::{Ahead, Lift};
-use super::panel::{PANEL, Panel};
+use super::panel::{PANEL, Panel, head};
 use super::rows::{Strip, chunks_at};
 
 /// Rows that pass by while panels stay in registers, where there are many.
 const GROUP: usize = 64;
 
-/// `Z += sum_i row_i t[i]`, the rows added in order, each by one fused multiply-add.
+/// `Z += sum_i row_i t[i]`, the rows added in order, each by one fused multiply-add, the first entry of `Z` in
+/// lane `lead`.
 ///
 /// Some panels of `Z` stay in registers while the rows pass by. The rows `ahead` are fetched meanwhile,
 /// up to the middle; `block_products` fetches the others.
@@ -22,17 +25,25 @@ pub(super) fn update<S, T, const SCALED: bool, const B: usize>(
     t: &[[f32; B]],
     strip: &Strip<'_, T>,
     ahead: &Strip<'_, T>,
-    z: &mut [Panel<B>],
+    (z, lead): (&mut [Panel<B>], usize),
 ) where
     S: Simd,
     T: Load<f32, 16>,
 {
+    let before = head(lead, strip.columns.len());
+    let (edge, z) = z.split_at_mut(usize::from(before > 0));
+    if let [panel] = edge {
+        update_edge(lift, t, (strip, 0..before), lead, panel);
+    }
+    let strip =
+        &Strip { columns: strip.columns.start + before..strip.columns.end, ..strip.clone() };
     match <&[[f32; B]; 4]>::try_from(t) {
         Ok(four) if S::TILE == 8 => update_by_four(lift, four, strip, ahead, z),
         _ => update_by_many(lift, t, strip, ahead, z),
     }
-    if !strip.columns.len().is_multiple_of(PANEL) {
-        update_tail(lift, t, strip, &mut z[strip.columns.len() / PANEL]);
+    let (n, len) = (strip.columns.len() / PANEL, strip.columns.len());
+    if n * PANEL < len {
+        update_edge(lift, t, (strip, n * PANEL..len), 0, &mut z[n]);
     }
 }
 
@@ -70,6 +81,7 @@ fn update_by_four<S, T, const SCALED: bool, const B: usize>(
     if k < n {
         four_panels::<S, T, SCALED, B, 1>(lift, &y, &rows, k, z);
     }
+    ahead.fetch::<S, 2>(lift.s, 2 * n);
 }
 
 /// The update of `W` panels of `Z`, the first of which is panel `k`, by four rows.
@@ -184,6 +196,9 @@ fn update_group<S, T, const SCALED: bool, const B: usize>(
         update_panels::<S, T, SCALED, B, 1>(lift, t, rows, next, k, z);
         k += 1;
     }
+    for chunk in next.iter().filter_map(|row| row.get(n)) {
+        lift.s.prefetch(chunk);
+    }
 }
 
 /// The update of `W` panels of `Z`, the first of which is panel `k`.
@@ -218,24 +233,24 @@ fn update_panels<S, T, const SCALED: bool, const B: usize, const W: usize>(
     store(&sums, z);
 }
 
-/// The update of the last panel of `Z`, in which the rows end.
+/// The update of a panel of `Z` in which the rows begin, at lane `first`, or end.
 #[inline(always)]
-fn update_tail<S, T, const SCALED: bool, const B: usize>(
+fn update_edge<S, T, const SCALED: bool, const B: usize>(
     lift: Lift<S, SCALED>,
     t: &[[f32; B]],
-    strip: &Strip<'_, T>,
+    (strip, columns): (&Strip<'_, T>, Range<usize>),
+    first: usize,
     panel: &mut Panel<B>,
 ) where
     S: Simd,
     T: Load<f32, 16>,
 {
-    let start = strip.columns.len() / PANEL * PANEL;
     let mut sums = [lift.splat(0.0); B];
     for (sum, column) in sums.iter_mut().zip(&panel.0) {
         *sum = lift.panel(column);
     }
     for (i, t) in t.iter().enumerate() {
-        let a = lift.load_partial(&strip.row(i)[start..]);
+        let a = lift.load_at(&strip.row(i)[columns.clone()], first);
         for (sum, &t) in sums.iter_mut().zip(t) {
             *sum = a.mul_add(lift.splat(t), *sum);
         }

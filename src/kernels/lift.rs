@@ -33,6 +33,16 @@ impl<S: Simd, const SCALED: bool> Lift<S, SCALED> {
     }
 
     #[inline(always)]
+    pub(super) fn load_at<T: Load<f32, 16>>(
+        self,
+        src: &[T],
+        first: usize,
+    ) -> <S as Lanes<f32, 16>>::V {
+        let x = T::load_at(self.s, src, first);
+        if SCALED { x.mul(self.first).mul(self.rest) } else { x }
+    }
+
+    #[inline(always)]
     pub(super) fn splat(self, x: f32) -> <S as Lanes<f32, 16>>::V {
         <S as Lanes<f32, 16>>::splat(self.s, x)
     }

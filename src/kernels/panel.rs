@@ -39,6 +39,48 @@ pub(crate) fn set_entry<const B: usize>(panels: &mut [Panel<B>], i: usize, x: [f
     }
 }
 
+/// How many of `len` entries, the first of which takes lane `lead`, lie in a panel before the first that is whole.
+#[inline(always)]
+pub(super) fn head(lead: usize, len: usize) -> usize {
+    if lead == 0 { 0 } else { len.min(PANEL - lead) }
+}
+
+/// Lanes that move together: vectors are shifted by a multiple of so many.
+pub(crate) const QUAD: usize = 4;
+
+/// The panels of vectors of length `n` with `lead` lanes before their first entry.
+pub(crate) fn shifted<const B: usize>(v: &[Panel<B>], n: usize, lead: usize) -> Vec<Panel<B>> {
+    if lead == 0 {
+        return v.to_vec();
+    }
+    let mut panels = Panel::zeros(lead + n);
+    move_lanes(v, &mut panels, -((lead / QUAD) as isize));
+    panels
+}
+
+/// The same back again.
+pub(crate) fn shift_back<const B: usize>(x: &[Panel<B>], lead: usize, z: &mut [Panel<B>]) {
+    match lead {
+        0 => z.copy_from_slice(x),
+        _ => move_lanes(x, z, (lead / QUAD) as isize),
+    }
+}
+
+/// Quad `k` of every vector becomes quad `k + by` of `from`, or zeros where there is none.
+fn move_lanes<const B: usize>(from: &[Panel<B>], to: &mut [Panel<B>], by: isize) {
+    const QUADS: usize = PANEL / QUAD;
+    for (i, panel) in to.iter_mut().enumerate() {
+        for j in 0..QUADS {
+            let k = (i * QUADS + j).wrapping_add_signed(by);
+            let source = from.get(k / QUADS).unwrap_or(&Panel::ZERO);
+            for c in 0..B {
+                let quads = source.0[c].as_chunks::<QUAD>().0;
+                panel.0[c].as_chunks_mut::<QUAD>().0[j] = quads[k % QUADS];
+            }
+        }
+    }
+}
+
 /// Sets vector `c`, rounded to single precision.
 pub(crate) fn set_column<const B: usize>(panels: &mut [Panel<B>], c: usize, x: &[f64]) {
     for (panel, x) in panels.iter_mut().zip(x.chunks(PANEL)) {

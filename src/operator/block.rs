@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use crate::error::Error;
-use crate::kernels::block::{BlockCols, BlockRows, Scaling};
-use crate::kernels::panel::{Panel, add, entry, set_entry};
+use crate::kernels::block::{BlockCols, BlockRows, Scaling, lead};
+use crate::kernels::panel::{Panel, add, entry, set_entry, shift_back, shifted};
 use crate::kernels::reduce::Moments;
 use crate::matrix::{MatRef, Storage};
 use crate::scalar::{ldexp, power_of_two};
@@ -133,13 +133,14 @@ impl<R: Runner> Dense<'_, R> {
         let (level, partition, factor) = (self.level, self.partition, self.factor);
         let (by_columns, ncols) = (partition.by_columns, partition.ncols);
         let (carried, scaling) = scaling(self.exponent);
-        let x = Scaled::of(v, carried, by_columns.then_some(ncols));
+        let lead = if by_columns { 0 } else { lead(&a) };
+        let x = Scaled::of(v, carried, (ncols, lead), by_columns);
         let mut blocks: Vec<_> = partition.ranges().enumerate().collect();
         let back = partials.goes_back(survey);
         partials.prepare(blocks.len());
         let room = || match by_columns {
             true => Part::Entries(vec![[0.0; N]; ncols]),
-            false => Part::Panels(Panel::zeros(ncols)),
+            false => Part::Panels(Panel::zeros(lead + ncols)),
         };
         let work = |(i, range): &mut (usize, Range<usize>)| {
             partials.fill(level, *i, room, |z| {
@@ -154,7 +155,8 @@ impl<R: Runner> Dense<'_, R> {
                     }
                     Part::Panels(z) => {
                         let t = &mut vec![[0.0; N]; range.len()][..];
-                        level.run(BlockRows { a, range, x: &x.panels, scaling, back, t, z });
+                        let x = &x.panels[..];
+                        level.run(BlockRows { a, range, x, lead, scaling, back, t, z });
                     }
                 }
                 moments
@@ -166,7 +168,7 @@ impl<R: Runner> Dense<'_, R> {
         }
         z.fill(Panel::ZERO);
         Ok(partials.collect(|part| match part {
-            Part::Panels(sum) => z.copy_from_slice(sum),
+            Part::Panels(sum) => shift_back(sum, lead, z),
             Part::Entries(sum) => set_entries(sum, z),
         }))
     }
@@ -179,12 +181,12 @@ struct Scaled<const N: usize> {
 }
 
 impl<const N: usize> Scaled<N> {
-    fn of(v: &[Panel<N>], factor: f32, by_entry: Option<usize>) -> Self {
-        let mut panels = v.to_vec();
+    fn of(v: &[Panel<N>], factor: f32, (n, lead): (usize, usize), by_entry: bool) -> Self {
+        let mut panels = shifted(v, n, lead);
         for x in panels.iter_mut().flat_map(|panel| panel.0.as_flattened_mut()) {
             *x *= factor;
         }
-        let entries = (0..by_entry.unwrap_or(0)).map(|i| entry(&panels, i)).collect();
+        let entries = (0..if by_entry { n } else { 0 }).map(|i| entry(&panels, i)).collect();
         Self { panels, entries }
     }
 }

@@ -5,7 +5,7 @@ use core::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use super::masks::{mask_pd, mask_ps};
+use super::masks::{mask_pd, mask_ps, window_ps};
 use super::sums::{sum_each_pd, sum_each_ps, sum_pd, sum_ps};
 use super::transpose::{eight_by_eight, four_by_four};
 use super::vector::{Kernel, Lanes, Simd, Vector};
@@ -100,6 +100,16 @@ impl Lanes<f32, 16> for Avx2 {
             let (low, high) = mask_ps(src.len());
             let upper = src.as_ptr().wrapping_add(8);
             F32s(_mm256_maskload_ps(src.as_ptr(), low), _mm256_maskload_ps(upper, high))
+        }
+    }
+
+    #[inline(always)]
+    fn load_at(self, src: &[f32], first: usize) -> F32s {
+        let start = src.as_ptr().wrapping_sub(first);
+        // SAFETY: as above, the masks being those of the lanes of `src`.
+        unsafe {
+            let (low, high) = window_ps(first, first + src.len());
+            F32s(_mm256_maskload_ps(start, low), _mm256_maskload_ps(start.wrapping_add(8), high))
         }
     }
 }

@@ -74,6 +74,14 @@ impl Lanes<f32, 16> for Avx512 {
         // lanes are neither read nor faulted on.
         unsafe { F32s(_mm512_maskz_loadu_ps(mask, src.as_ptr())) }
     }
+
+    #[inline(always)]
+    fn load_at(self, src: &[f32], first: usize) -> F32s {
+        assert!(first + src.len() <= 16, "a load fills a vector at most");
+        let mask = (((1_u32 << src.len()) - 1) << first) as u16;
+        // SAFETY: as above; the address before `src` is that of a lane which is masked off.
+        unsafe { F32s(_mm512_maskz_loadu_ps(mask, src.as_ptr().wrapping_sub(first))) }
+    }
 }
 
 impl Vector<f32, 16> for F32s {

@@ -30,6 +30,14 @@ pub(super) fn mask_ps(len: usize) -> (__m256i, __m256i) {
     }
 }
 
+/// Masks for the lanes `first .. end <= 16` of sixteen f32 lanes.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn window_ps(first: usize, end: usize) -> (__m256i, __m256i) {
+    let ((low, high), (before_low, before_high)) = (mask_ps(end), mask_ps(first));
+    (_mm256_andnot_si256(before_low, low), _mm256_andnot_si256(before_high, high))
+}
+
 /// Masks for the first `len <= 8` of eight f64 lanes.
 #[target_feature(enable = "avx2")]
 #[inline]

@@ -109,6 +109,14 @@ pub(crate) trait Lanes<A: Real, const L: usize>: Copy {
         lanes[..src.len()].copy_from_slice(src);
         self.load(&lanes)
     }
+
+    /// Loads few elements into the lanes from `first` on, with `first + src.len() <= L`; the others are zero.
+    #[inline(always)]
+    fn load_at(self, src: &[A], first: usize) -> Self::V {
+        let mut lanes = [A::ZERO; L];
+        lanes[first..first + src.len()].copy_from_slice(src);
+        self.load(&lanes)
+    }
 }
 
 /// A tier: both virtual vectors, the widening loads, and the way into a kernel.
@@ -174,6 +182,14 @@ pub(crate) trait Load<A: Real, const L: usize>: Element {
             Some(chunk) => Self::load(s, chunk),
             None => Self::load_partial(s, src),
         }
+    }
+
+    /// Loads few elements into the lanes from `first` on, with `first + src.len() <= L`; the others are zero.
+    #[inline(always)]
+    fn load_at<S: Simd + Lanes<A, L>>(s: S, src: &[Self], first: usize) -> <S as Lanes<A, L>>::V {
+        let mut lanes = [Self::PAD; L];
+        copy_few(src, &mut lanes[first..]);
+        Self::load(s, &lanes)
     }
 }
 
@@ -244,6 +260,10 @@ macro_rules! impl_native {
             #[inline(always)]
             fn load_partial<S: Simd>(s: S, src: &[Self]) -> <S as Lanes<$t, $lanes>>::V {
                 <S as Lanes<$t, $lanes>>::load_partial(s, src)
+            }
+            #[inline(always)]
+            fn load_at<S: Simd>(s: S, src: &[Self], first: usize) -> <S as Lanes<$t, $lanes>>::V {
+                <S as Lanes<$t, $lanes>>::load_at(s, src, first)
             }
         }
     )*};

@@ -3,13 +3,16 @@
 use half::{bf16, f16};
 use ndarray::{ArrayView2, s};
 
-use super::block::{BlockCols, BlockRows, Scaling};
-use super::panel::{Panel, entry, gram, multiply, set_entry};
+use super::block::{BlockCols, BlockRows, Scaling, lead};
+use super::panel::{Panel, entry, gram, multiply, set_entry, shift_back, shifted};
 use crate::matrix::MatRef;
 use crate::simd::{Level, Load};
 
-/// Around the lengths of a panel, of two, of a tile of panels and of a strip.
-const NCOLS: [usize; 12] = [1, 2, 15, 16, 17, 31, 33, 65, 127, 511, 529, 1000];
+/// Around the lengths of a panel, of two, and of a tile.
+const NCOLS: [usize; 15] = [1, 2, 15, 16, 17, 31, 33, 65, 127, 511, 529, 1000, 1023, 1025, 1036];
+
+/// Lanes before the first entry of a row.
+const LEADS: [usize; 4] = [0, 4, 8, 12];
 
 /// Around the rows taken at a time, of a strip and of a group of an update.
 const NROWS: [usize; 9] = [1, 2, 3, 4, 5, 15, 17, 63, 130];
@@ -100,15 +103,18 @@ fn check_along<T: Load<f32, 16>, const B: usize>(
 
     let x = panels::<B>(1, ncols);
     let entries: Vec<_> = (0..ncols).map(|j| entry(&x, j)).collect();
-    let by_rows = Level::all().into_iter().map(|level| {
+    let pass = |(level, lead): (Level, usize)| {
+        let (x, mut sum) = (&shifted(&x, ncols, lead)[..], Panel::zeros(lead + ncols));
+        let (range, t, z) = (0..nrows, &mut vec![[0.0; B]; nrows][..], &mut sum[..]);
+        level.run(BlockRows { a, range, x, lead, scaling, back, t, z });
         let mut z = Panel::zeros(ncols);
-        let mut t = vec![[0.0; B]; nrows];
-        level.run(BlockRows { a, range: 0..nrows, x: &x, scaling, back, t: &mut t, z: &mut z });
+        shift_back(&sum, lead, &mut z);
         z
-    });
-    let by_rows: Vec<_> = by_rows.collect();
+    };
+    let all = Level::all().into_iter().flat_map(|level| LEADS.map(|lead| (level, lead)));
+    let by_rows: Vec<_> = all.map(pass).collect();
     assert_near(&by_rows[0], &naive(&dense, &entries, -0.5), &dense, &what);
-    assert!(by_rows.iter().all(|z| z == &by_rows[0]), "{what}: tiers differ");
+    assert!(by_rows.iter().all(|z| z == &by_rows[0]), "{what}: tiers or places differ");
 
     let x: Vec<[f32; B]> = (0..nrows).map(|i| entry(&panels::<B>(2, nrows), i)).collect();
     let transposed: Vec<Vec<f64>> =
@@ -149,14 +155,29 @@ fn scaled_elements_give_the_bits_of_scaled_vectors() {
         let (mut z, mut t) = (Panel::zeros(ncols), vec![[0.0; 2]; nrows]);
         let x = panels::<2>(3, ncols);
         let level = Level::current().unwrap();
-        let (range, back) = (0..nrows, false);
-        level.run(BlockRows { a, range, x: &x, scaling, back, t: &mut t, z: &mut z });
+        let (range, x, back) = (0..nrows, &x[..], false);
+        level.run(BlockRows { a, range, x, lead: 0, scaling, back, t: &mut t, z: &mut z });
         z
     };
     let plain = pass(&values, Scaling { products: 1.0, elements: None });
     let half = 2.0_f32.powi(30);
     let lifted = pass(&small, Scaling { products: 1.0, elements: Some((half, half)) });
     assert_eq!(plain, lifted);
+}
+
+#[test]
+fn rows_leave_lanes_free_where_all_of_them_begin_alike() {
+    let data = vec![0.0_f32; 4 * 384 + 32];
+    let line = data.as_ptr().align_offset(64);
+    let begin = |skip: usize, stride: usize, columns: usize| {
+        let rows = ArrayView2::from_shape((4, stride), &data[line + skip..][..4 * stride]).unwrap();
+        lead(&MatRef::from_view(rows.slice_move(s![.., ..columns])).unwrap())
+    };
+    assert_eq!([0, 1, 4, 7, 8, 15].map(|skip| begin(skip, 384, 331)), [0, 0, 4, 4, 8, 12]);
+    assert_eq!([begin(4, 383, 320), begin(4, 376, 320)], [0; 2], "each row begins elsewhere");
+    assert_eq!(begin(4, 384, 192), 0, "rows too short for it to pay");
+    let halves = vec![f16::ZERO; 384 * 4 + 8];
+    assert_eq!(lead(&MatRef::from_slice(&halves[8..], 4, 384).unwrap()), 0, "no loads of a part");
 }
 
 #[test]

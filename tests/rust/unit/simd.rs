@@ -107,6 +107,10 @@ impl Kernel for Singles {
             let mut part = [7.0; 16];
             x.store_partial(&mut part[..n]);
             out.extend(part);
+            for first in 0..=16 - n {
+                <S as Lanes<f32, 16>>::load_at(s, &z[..n], first).store(&mut lanes);
+                out.extend(lanes);
+            }
         }
         out.into_iter().map(f32::to_bits).collect()
     }
