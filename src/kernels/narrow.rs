@@ -9,14 +9,14 @@ use super::reduce::{Moments, row_moments};
 
 /// Copies `rows` of `scale * A`, each entry rounded once, and gathers the [`Moments`] of what they
 /// were.
-pub(crate) struct Narrow<'a, 'w> {
+pub(crate) struct NarrowRows<'a, 'w> {
     pub(crate) a: MatRef<'a, f64>,
     pub(crate) rows: Range<usize>,
     pub(crate) scale: f64,
     pub(crate) out: &'w mut [f32],
 }
 
-impl Kernel for Narrow<'_, '_> {
+impl Kernel for NarrowRows<'_, '_> {
     type Output = Moments;
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) -> Moments {

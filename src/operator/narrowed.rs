@@ -4,7 +4,7 @@
 //! precision with the matrix itself.
 
 use crate::error::Error;
-use crate::kernels::narrow::Narrow as NarrowRows;
+use crate::kernels::narrow::NarrowRows;
 use crate::kernels::panel::Panel;
 use crate::kernels::reduce::Moments;
 use crate::matrix::{MatRef, Matrix, Storage};

@@ -61,11 +61,25 @@ def test_norm_is_same_for_any_row_contiguous_layout():
         assert spectral_norm(same) == spectral_norm(a)
 
 
+@pytest.mark.parametrize("shape", [(300, 256), (520, 400), (400, 1056), (90, 1025), (1100, 2064)])
+def test_norm_is_same_wherever_the_matrix_begins(shape):
+    size = shape[0] * shape[1]
+    room = np.zeros(size + 32, np.float32)
+    line = -room.ctypes.data % 64 // 4
+    results = []
+    for skip in (0, 1, 4, 6, 8, 12, 15):
+        a = room[line + skip :][:size].reshape(shape)
+        a[...] = random(*shape)
+        results.append(leading_triplet(a))
+    assert_same_bits(results)
+
+
 def test_norm_is_same_in_every_tier():
     code = """
 import numpy as np, rsspecnorm
 rng = np.random.default_rng(0)
-for shape in [(1, 1), (2, 2), (3, 5), (16, 16), (17, 33), (257, 130), (1000, 7), (7, 1000)]:
+small = [(1, 1), (2, 2), (3, 5), (16, 16), (17, 33)]
+for shape in [*small, (257, 130), (1000, 7), (7, 1000), (300, 400)]:
     for dtype in ["f2", "f4", "f8"]:
         top = rsspecnorm.leading_triplet(rng.standard_normal(shape).astype(dtype), maxiter=300)
         print(*(x.hex() for x in (top.sigma, top.second, top.lower, top.upper, top.residual)))
