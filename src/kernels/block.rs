@@ -38,6 +38,12 @@ const FAR: usize = 256 << 10;
 /// Bytes above which a matrix is worth fetching ahead of its use: closer caches need no help.
 const LARGE: usize = 4 << 20;
 
+/// Columns from which on a panel more costs less than loads across cache lines.
+const LONG: usize = 256;
+
+/// Bytes of a matrix up to which such loads show: a larger one goes at the pace of memory.
+const CACHED: usize = 32 << 20;
+
 /// How a pass multiplies the matrix by a power of two.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scaling {
@@ -46,12 +52,6 @@ pub(crate) struct Scaling {
     /// What every element is multiplied with, in two steps, when one would leave the range.
     pub(crate) elements: Option<(f32, f32)>,
 }
-
-/// Columns from which on a panel more costs less than loads across cache lines.
-const LONG: usize = 256;
-
-/// Bytes of a matrix up to which such loads show: a larger one goes at the pace of memory.
-const CACHED: usize = 32 << 20;
 
 /// Lanes to leave free before the first entry of a row, so that panels begin on cache lines: a load across the
 /// border of two takes the time of two.

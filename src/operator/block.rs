@@ -186,7 +186,8 @@ impl<const N: usize> Scaled<N> {
         for x in panels.iter_mut().flat_map(|panel| panel.0.as_flattened_mut()) {
             *x *= factor;
         }
-        let entries = (0..if by_entry { n } else { 0 }).map(|i| entry(&panels, i)).collect();
+        let n_entries = if by_entry { n } else { 0 };
+        let entries = (0..n_entries).map(|i| entry(&panels, i)).collect();
         Self { panels, entries }
     }
 }
