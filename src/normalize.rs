@@ -7,6 +7,7 @@
 mod cells;
 mod settings;
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use half::{bf16, f16};
@@ -27,6 +28,7 @@ use crate::validate;
 
 use cells::{cell, cells};
 
+pub use crate::kernels::tiny::Given;
 pub use settings::{Order, Steps};
 
 /// The matrices of a task, stored by rows, and where the normalised ones go.
@@ -41,9 +43,6 @@ pub enum Weights<'a, T> {
     /// One matrix, normalised in place.
     RowsInPlace(MatMut<'a, T>),
 }
-
-/// Vectors that `u` and `v` begin with.
-pub type Given<'a, A> = (Option<&'a [A]>, Option<&'a [A]>);
 
 /// One matrix, or a stack of matrices of one shape, to make power steps on.
 #[derive(Debug)]
@@ -266,7 +265,6 @@ impl<'a, T: Steppable> Task<'a, T> {
         (steps, stream): (&Steps, bool),
         (level, runner): (Level, R),
     ) -> Result<(), Error> {
-        self.take_given();
         let plan = Plan {
             level,
             n_power_iterations: steps.n_power_iterations,
@@ -274,20 +272,27 @@ impl<'a, T: Steppable> Task<'a, T> {
             rows_first: (steps.order == Order::Uv) != self.transposed,
             seed: steps.seed,
         };
+        let count = self.sigma.len();
+        if plan.n_power_iterations == 0 {
+            self.take_given(0..count);
+        }
         let done = self.run_tiny(plan, steps.soft);
-        let is_done =
-            |i: usize| done.get(i / T::LANES).is_some_and(|word| word >> (i % T::LANES) & 1 == 1);
         let mut work = Default::default();
-        for i in (0..self.sigma.len()).filter(|&i| !is_done(i)) {
+        for i in left_over(&done, T::LANES, count) {
+            self.take_given(i..i + 1);
             self.run_one((i, first + i), (plan, steps, stream), runner, &mut work)?;
         }
         Ok(())
     }
 
-    fn take_given(&mut self) {
+    /// Copies what the vectors of these matrices begin with.
+    fn take_given(&mut self, matrices: Range<usize>) {
+        let count = self.sigma.len().max(1);
         for (own, given) in [(&mut *self.u, self.given.0), (&mut *self.v, self.given.1)] {
             if let Some(given) = given {
-                own.copy_from_slice(given);
+                let len = own.len() / count;
+                let range = matrices.start * len..matrices.end * len;
+                own[range.clone()].copy_from_slice(&given[range]);
             }
         }
     }
@@ -299,6 +304,7 @@ impl<'a, T: Steppable> Task<'a, T> {
         let is_tiny = nrows.max(ncols) <= MAX_SIDE && nrows.min(ncols) > 0;
         let at_once = plan.n_power_iterations <= power::MOST_AT_ONCE;
         let (x, y) = sides(self.transposed, self.u, self.v);
+        let given = if self.transposed { self.given } else { (self.given.1, self.given.0) };
         let cells = cells(&mut self.weights);
         let Some(cells) = cells.filter(|_| is_tiny && at_once && self.sigma.len() > 1) else {
             return Vec::new();
@@ -309,6 +315,7 @@ impl<'a, T: Steppable> Task<'a, T> {
             shape: self.shape,
             x,
             y,
+            given,
             sigma: self.sigma,
             divisor: Divisor { coefficients: self.coefficients, soft },
             n_power_iterations: plan.n_power_iterations,
@@ -344,6 +351,16 @@ impl<'a, T: Steppable> Task<'a, T> {
         }
         cell.divide(d, stream, (plan.level, runner))
     }
+}
+
+/// Which of so many matrices are not done, given bits for `lanes` of them in each word, if any.
+fn left_over(done: &[u32], lanes: usize, count: usize) -> impl Iterator<Item = usize> {
+    (0..count).step_by(lanes).enumerate().flat_map(move |(w, start)| {
+        let left = done.get(w).map_or(u32::MAX, |word| !word) << (32 - lanes) >> (32 - lanes);
+        // Most words have nothing left.
+        let end = if left == 0 { start } else { count.min(start + lanes) };
+        (start..end).filter(move |i| left >> (i - start) & 1 == 1)
+    })
 }
 
 /// The vectors on the columns and on the rows of the stored matrices.

@@ -108,7 +108,7 @@ pub(crate) struct Eight {
 impl Eight {
     /// Room for eight matrices, all zeros.
     pub(crate) fn new(level: Level, shape: Shape) -> Self {
-        let zeros = |len: usize| vec![[0.0; 8]; len];
+        let zeros = |len: usize| vec![[0.0; 8].into(); len];
         let Shape { nrows, ncols, .. } = shape;
         Self {
             level,
@@ -120,8 +120,8 @@ impl Eight {
             tau: zeros(ncols),
             work: zeros(2 * ncols),
             raw: [Raw { max_abs: 0.0, sum_of_squares: 0.0 }; 8],
-            trace: [0.0; 8],
-            top: [0.0; 8],
+            trace: [0.0; 8].into(),
+            top: [0.0; 8].into(),
         }
     }
 
@@ -134,7 +134,7 @@ impl Eight {
     /// lane cannot go it. The entries stay as they are.
     pub(crate) fn norms(&self) -> Option<[f64; 8]> {
         let Self { level, shape: Shape { ncols, .. }, entries, .. } = self;
-        level.run(Norms { ncols: *ncols, entries })
+        level.run(Norms { ncols: *ncols, entries }).map(|norms| *norms)
     }
 
     /// Solves the matrices in all lanes.
@@ -144,7 +144,7 @@ impl Eight {
         let (max, sum) = level.run(eight::Survey { entries });
         self.raw = std::array::from_fn(|k| Raw { max_abs: max[k], sum_of_squares: sum[k] });
         let factors = self.raw.map(Raw::factors);
-        let factors = (factors.map(|f| f.0), factors.map(|f| f.1));
+        let factors = (factors.map(|f| f.0).into(), factors.map(|f| f.1).into());
         level.run(eight::Rescale { factors, entries });
         level.run(eight::Gram { ncols: n, entries, gram });
         self.trace = trace(gram, n);
@@ -197,7 +197,8 @@ impl Eight {
     /// The vectors of the lanes that have any, with one pass over all of them.
     fn vectors(&self, used: usize) -> [Option<Vectors>; 8] {
         let Shape { nrows, ncols: n, .. } = self.shape;
-        let (mut x, mut t, mut z) = (vec![[0.0; 8]; n], vec![[0.0; 8]; nrows], vec![[0.0; 8]; n]);
+        let zeros = |len: usize| vec![Entry::from([0.0; 8]); len];
+        let (mut x, mut t, mut z) = (zeros(n), zeros(nrows), zeros(n));
         let is_solved = |lane: usize| lane < used && self.raw[lane].is_regular();
         for lane in (0..used).filter(|&lane| is_solved(lane)) {
             let (tridiagonal, signs, tau) = self.tridiagonal(lane);
@@ -222,11 +223,11 @@ fn lane_of(x: &[Entry], lane: usize) -> Vec<f64> {
 fn trace(gram: &[Entry], n: usize) -> Entry {
     let mut sums = [0.0; 8];
     for i in 0..n {
-        for (sum, x) in sums.iter_mut().zip(gram[i * n + i]) {
+        for (sum, x) in sums.iter_mut().zip(*gram[i * n + i]) {
             *sum += x;
         }
     }
-    sums
+    sums.into()
 }
 
 /// Solves one matrix, which `b` holds scaled by [`Raw::factors`] unless `raw` is not regular.

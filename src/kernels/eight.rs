@@ -12,7 +12,7 @@
 use crate::simd::{Kernel, Lanes, Simd, Vector};
 
 /// One entry of eight matrices.
-pub(crate) type Entry = [f64; 8];
+pub(crate) type Entry = super::entry::Entry<f64, 8>;
 
 /// Squares below this are rounding noise beside a largest entry of one, and so far down that their
 /// own precision may be gone: such a column is taken as reduced already.
@@ -356,7 +356,7 @@ impl Kernel for Pass<'_> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
-        self.z.fill([0.0; 8]);
+        self.z.fill([0.0; 8].into());
         for (row, t) in self.entries.chunks_exact(self.x.len()).zip(self.t) {
             let mut sum = Lanes::<f64, 8>::splat(s, 0.0);
             for (a, x) in row.iter().zip(self.x) {
@@ -377,7 +377,7 @@ pub(super) type V<S> = <S as Lanes<f64, 8>>::V;
 pub(super) fn lanes<X: Vector<f64, 8>>(x: X) -> Entry {
     let mut out = [0.0; 8];
     x.store(&mut out);
-    out
+    out.into()
 }
 
 #[cfg(test)]

@@ -11,8 +11,7 @@
 
 use crate::simd::{Lanes, Load, Real, Simd, Vector};
 
-/// One entry of all matrices.
-pub(super) type Entry<A, const L: usize> = [A; L];
+use super::entry::Entry;
 
 /// Double-precision lanes of up to two registers; those of eight matrices take the first alone.
 type Wide<S> = [<S as Lanes<f64, 8>>::V; 2];
@@ -50,6 +49,13 @@ impl<S: Simd> Done<S> {
         [one.select_le(self.0[0], x[0], one), one.select_le(self.0[1], x[1], one)]
     }
 
+    /// The lanes that are kept, as bits.
+    #[inline(always)]
+    fn bits(&self, s: S) -> u32 {
+        let one = Lanes::<f64, 8>::splat(s, 1.0);
+        one.le_bits(self.0[0]) | one.le_bits(self.0[1]) << 8
+    }
+
     /// Keeps the lanes whose squared norm is ordinary and not near `eps` in its unit.
     #[inline(always)]
     fn require_ordinary<A: Real>(&mut self, s: S, square: Wide<S>, unit: Wide<S>, eps: f64) {
@@ -76,7 +82,7 @@ where
     A: Real + Load<f64, 8> + Load<A, L>,
 {
     pub(super) fn new(shape: (usize, usize), eps: f64) -> Self {
-        let zero = [A::ZERO; L];
+        let zero = Entry([A::ZERO; L]);
         Self {
             shape,
             a: [zero; NN],
@@ -111,12 +117,7 @@ where
         let size = [zero.max_abs(d[0]), zero.max_abs(d[1])];
         done.require(s, size, wide(s, 1.0 / A::ORDINARY), A::ORDINARY);
         self.divisor = narrowed(s, done.or_one(s, d));
-        let done: [f64; L] = lanes(s, done.0);
-        let mut bits = 0;
-        for l in 0..L {
-            bits |= u32::from(done[l] > 0.0) << l;
-        }
-        bits
+        done.bits(s)
     }
 
     #[inline(always)]
@@ -191,7 +192,7 @@ where
     fn products<S: Simd + Lanes<A, L>>(&self, s: S) -> [Entry<A, L>; N] {
         let (nrows, ncols) = self.shape;
         let zero = <S as Lanes<A, L>>::splat(s, A::ZERO);
-        let mut t = [[A::ZERO; L]; N];
+        let mut t = [Entry([A::ZERO; L]); N];
         for i in 0..nrows {
             let row: &[Entry<A, L>; N] =
                 self.a[i * ncols..][..N].try_into().expect("a row is to spare");
@@ -213,7 +214,7 @@ where
     fn updates<S: Simd + Lanes<A, L>>(&self, s: S, t: &[Entry<A, L>; N]) -> [Entry<A, L>; N] {
         const AT_ONCE: usize = 4;
         let (nrows, ncols) = self.shape;
-        let mut z = [[A::ZERO; L]; N];
+        let mut z = [Entry([A::ZERO; L]); N];
         for start in (0..ncols).step_by(AT_ONCE) {
             let mut sums = [<S as Lanes<A, L>>::splat(s, A::ZERO); AT_ONCE];
             for i in 0..nrows {
@@ -324,7 +325,7 @@ fn quotients<S: Simd, const L: usize>(
 #[inline(always)]
 fn narrowed<S: Simd, A: Real, const L: usize>(s: S, x: Wide<S>) -> Entry<A, L> {
     let x: [f64; L] = lanes(s, x);
-    let mut out = [A::ZERO; L];
+    let mut out = Entry([A::ZERO; L]);
     for l in 0..L {
         out[l] = A::from_f64(x[l]);
     }

@@ -12,6 +12,7 @@ mod block_update;
 pub(crate) mod cholesky;
 pub(crate) mod divide;
 pub(crate) mod eight;
+pub(crate) mod entry;
 pub(crate) mod fused;
 pub(crate) mod gradient;
 pub(crate) mod interleave;
@@ -36,6 +37,7 @@ pub(crate) mod three;
 pub(crate) mod tiny;
 mod turn;
 pub(crate) mod vector;
+mod weave;
 pub(crate) mod whole;
 
 pub use block::block_gram_f32;

@@ -5,10 +5,15 @@
 use crate::simd::{Kernel, Lanes, Load, Real, Save, Simd, Vector};
 
 use super::divide::Divisor;
+use super::entry::Entry;
 use super::lanewise::Lanewise;
-use super::turn::{Flat, hand_back, interleave};
+use super::turn::interleave;
+use super::weave::Weave;
 
 pub(crate) use super::turn::MAX_SIDE;
+
+/// Two kinds of vectors to begin with, where they do not lie in the place of the result.
+pub type Given<'a, A> = (Option<&'a [A]>, Option<&'a [A]>);
 
 /// Where tiny matrices are read, and where their normalised forms go.
 #[derive(Debug)]
@@ -26,6 +31,8 @@ pub(crate) struct TinySteps<'a, T, A> {
     /// The vectors on columns and on rows, end to end.
     pub(crate) x: &'a mut [A],
     pub(crate) y: &'a mut [A],
+    /// What `x` and `y` begin with; without it, with what is in them.
+    pub(crate) given: Given<'a, A>,
     /// One for each matrix.
     pub(crate) sigma: &'a mut [f64],
     pub(crate) divisor: Divisor<'a>,
@@ -49,14 +56,14 @@ impl<T, A> TinySteps<'_, T, A> {
         // A full vector costs the same, however few lanes are taken: larger ones had better be.
         let fewest = if N > MAX_SIDE / 2 { L / 4 } else { 2 };
         let mut lanes = Lanewise::<A, L, N, NN>::new(self.shape, self.eps);
-        let mut flat = [[A::ZERO; L]; MAX_SIDE + 1];
+        let plan = Plan::new(self.shape);
         let count = self.sigma.len();
         for word in 0..count.div_ceil(L) {
             let group = word * L..((word + 1) * L).min(count);
             let few = group.len() < fewest;
             let done = match few {
                 true => 0,
-                false => self.group::<S, L, N, NN>(s, group, &mut lanes, &mut flat),
+                false => self.group::<S, L, N, NN>(s, group, &mut lanes, &plan),
             };
             self.done[word] = done;
         }
@@ -68,7 +75,7 @@ impl<T, A> TinySteps<'_, T, A> {
         s: S,
         group: std::ops::Range<usize>,
         lanes: &mut Lanewise<A, L, N, NN>,
-        flat: &mut Flat<A, L>,
+        plan: &Plan<A, L>,
     ) -> u32
     where
         S: Simd + Lanes<A, L>,
@@ -83,10 +90,12 @@ impl<T, A> TinySteps<'_, T, A> {
         interleave(s, &source[start * nrows * ncols..], nrows * ncols, &mut lanes.a);
         let moves = self.n_power_iterations > 0;
         if self.rows_first || !moves {
-            interleave(s, &self.x[start * ncols..], ncols, &mut lanes.x);
+            let x = self.given.0.unwrap_or(self.x);
+            plan.x.interleave(s, &x[start * ncols..], &mut lanes.x);
         }
         if !self.rows_first || !moves {
-            interleave(s, &self.y[start * nrows..], nrows, &mut lanes.y);
+            let y = self.given.1.unwrap_or(self.y);
+            plan.y.interleave(s, &y[start * nrows..], &mut lanes.y);
         }
         let present = u32::MAX >> (32 - group.len());
         let coefficients = self.coefficients(group.clone());
@@ -97,10 +106,10 @@ impl<T, A> TinySteps<'_, T, A> {
             let end = group.end;
             let (x, y) =
                 (&mut self.x[start * ncols..end * ncols], &mut self.y[start * nrows..end * nrows]);
-            hand_back(s, (done, group.len()), &lanes.x, flat, x);
-            hand_back(s, (done, group.len()), &lanes.y, flat, y);
+            plan.x.hand_back(s, done, &lanes.x, x);
+            plan.y.hand_back(s, done, &lanes.y, y);
         }
-        self.divide(s, done, group, &lanes.divisor, flat);
+        self.divide(s, done, group, &lanes.divisor, &plan.spread);
         done
     }
 
@@ -127,8 +136,11 @@ impl<T, A> TinySteps<'_, T, A> {
         sigma: &[f64; L],
     ) {
         let own = &mut self.sigma[group];
-        if done.count_ones() as usize == own.len() {
-            return own.copy_from_slice(&sigma[..own.len()]);
+        if done.count_ones() as usize == L
+            && let Ok(own) = <&mut [f64; L]>::try_from(&mut *own)
+        {
+            *own = *sigma;
+            return;
         }
         for (l, (own, sigma)) in own.iter_mut().zip(sigma).enumerate() {
             if done >> l & 1 == 1 {
@@ -145,7 +157,7 @@ impl<T, A> TinySteps<'_, T, A> {
         done: u32,
         group: std::ops::Range<usize>,
         divisors: &[A; L],
-        flat: &mut Flat<A, L>,
+        spread: &Spread<L>,
     ) where
         S: Simd + Lanes<A, L>,
         T: Save<A, L>,
@@ -160,43 +172,59 @@ impl<T, A> TinySteps<'_, T, A> {
         };
         if size < L {
             // The others are divided by one: they stay what they are, or are written again later.
-            spread(s, divisors, size, flat);
-            return divide(s, a, out, |k| &flat[k]);
+            return divide(s, a, out, s.load(divisors), Some(spread));
         }
         for l in 0..count {
             if done >> l & 1 == 1 {
                 let own = l * size..(l + 1) * size;
-                let divisor = [divisors[l]; L];
-                divide(s, a.map(|a| &a[own.clone()]), &mut out[own], |_| &divisor);
+                let divisor = s.splat(divisors[l]);
+                divide(s, a.map(|a| &a[own.clone()]), &mut out[own], divisor, None);
             }
         }
     }
 }
 
-/// Each divisor as often as a matrix has elements, end to end.
-#[inline(always)]
-fn spread<S, A, const L: usize>(s: S, divisors: &[A; L], size: usize, flat: &mut Flat<A, L>)
-where
-    S: Simd + Lanes<A, L>,
-    A: Real,
-{
-    for l in 0..L {
-        let slot = &mut flat.as_flattened_mut()[l * size..][..L];
-        s.splat(divisors[l]).store(slot.try_into().expect("a vector is to spare"));
+/// What depends on the shape alone.
+struct Plan<A, const L: usize> {
+    x: Weave<A, L>,
+    y: Weave<A, L>,
+    spread: Spread<L>,
+}
+
+impl<A: Real + Save<A, L>, const L: usize> Plan<A, L> {
+    fn new((nrows, ncols): (usize, usize)) -> Self {
+        Self { x: Weave::new(ncols), y: Weave::new(nrows), spread: Spread::new(nrows * ncols) }
     }
 }
 
-/// `out = a / divisor`, or `out /= divisor` where there is no `a`; chunk `k` has `divisor(k)`.
+/// Whose element each lane holds of vectors that go over matrices of fewer than `L` elements.
+struct Spread<const L: usize>([Entry<u32, L>; L]);
+
+impl<const L: usize> Spread<L> {
+    fn new(size: usize) -> Self {
+        let matrix_of = |k: usize, l: usize| ((k * L + l) / size) as u32;
+        let chunks = if size < L { size } else { 0 };
+        let mut lanes = [Entry([0; L]); L];
+        for (k, chunk) in lanes.iter_mut().enumerate().take(chunks) {
+            *chunk = Entry(std::array::from_fn(|l| matrix_of(k, l)));
+        }
+        Self(lanes)
+    }
+}
+
+/// `out = a / divisors`, or `out /= divisors` where there is no `a`: lane by lane, or each matrix by its
+/// lane when they are spread.
 #[inline(always)]
-fn divide<'d, S, T, A, const L: usize>(
+fn divide<S, T, A, const L: usize>(
     s: S,
     a: Option<&[T]>,
     out: &mut [T],
-    divisor: impl Fn(usize) -> &'d [A; L],
+    divisors: <S as Lanes<A, L>>::V,
+    spread: Option<&Spread<L>>,
 ) where
     S: Simd + Lanes<A, L>,
     T: Save<A, L>,
-    A: Real + Load<A, L> + 'd,
+    A: Real,
 {
     let (slots, last) = out.as_chunks_mut::<L>();
     let (chunks, tail) = a.map_or((None, None), |a| {
@@ -206,11 +234,19 @@ fn divide<'d, S, T, A, const L: usize>(
     let n = slots.len();
     for k in 0..n {
         let x = T::load(s, chunks.map_or(&slots[k], |chunks| &chunks[k]));
-        T::save(s, x.div(A::load(s, divisor(k))), &mut slots[k]);
+        let divisor = match spread {
+            Some(spread) => divisors.permute(&spread.0[k]),
+            None => divisors,
+        };
+        T::save(s, x.div(divisor), &mut slots[k]);
     }
     if !last.is_empty() {
         let x = T::load_partial(s, tail.unwrap_or(last));
-        T::save(s, x.div(A::load(s, divisor(n))), last);
+        let divisor = match spread {
+            Some(spread) => divisors.permute(&spread.0[n]),
+            None => divisors,
+        };
+        T::save(s, x.div(divisor), last);
     }
 }
 

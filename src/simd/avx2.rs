@@ -5,7 +5,9 @@ use core::arch::x86_64::*;
 
 use half::{bf16, f16};
 
+use super::bfloat::{narrow_bf16, single_bf16};
 use super::masks::{mask_pd, mask_ps, window_ps};
+use super::permute::{pair_pd, pair_ps};
 use super::sums::{sum_each_pd, sum_each_ps, sum_pd, sum_ps};
 use super::transpose::{eight_by_eight, four_by_four};
 use super::vector::{Kernel, Lanes, Simd, Vector};
@@ -51,27 +53,6 @@ pub(super) use ops;
 fn widen(x: __m256) -> F64s {
     let high = _mm256_extractf128_ps::<1>(x);
     F64s(_mm256_cvtps_pd(_mm256_castps256_ps128(x)), _mm256_cvtps_pd(high))
-}
-
-/// Eight bf16 are the upper halves of eight f32.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub(super) fn single_bf16(bits: __m128i) -> __m256 {
-    _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(bits)))
-}
-
-/// The upper halves of eight f32, rounded to the nearest, ties to even; a NaN stays one.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub(super) fn narrow_bf16(x: __m256) -> __m128i {
-    let bits = _mm256_castps_si256(x);
-    let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
-    let half = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
-    let rounded = _mm256_add_epi32(bits, half);
-    let quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x40_0000));
-    let is_nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(x, x));
-    let upper = _mm256_srli_epi32::<16>(_mm256_blendv_epi8(rounded, quiet, is_nan));
-    _mm_packus_epi32(_mm256_castsi256_si128(upper), _mm256_extracti128_si256::<1>(upper))
 }
 
 /// Sixteen lanes of f32, made by [`Avx2`] alone.
@@ -133,6 +114,15 @@ impl Vector<f32, 16> for F32s {
             let low = _mm256_cmp_ps::<_CMP_LE_OQ>(self.0, limit.0);
             let high = _mm256_cmp_ps::<_CMP_LE_OQ>(self.1, limit.1);
             Self(_mm256_blendv_ps(no.0, yes.0, low), _mm256_blendv_ps(no.1, yes.1, high))
+        };
+        fn le_bits(self, limit: Self) -> u32 = {
+            let low = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_LE_OQ>(self.0, limit.0));
+            let high = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_LE_OQ>(self.1, limit.1));
+            (low | high << 8).cast_unsigned()
+        };
+        fn permute(self, lanes: &[u32; 16]) -> Self = {
+            let (low, high) = pair_ps(self.0, self.1, lanes);
+            Self(low, high)
         };
         fn mul_add(self, y: Self, z: Self) -> Self =
             Self(_mm256_fmadd_ps(self.0, y.0, z.0), _mm256_fmadd_ps(self.1, y.1, z.1));
@@ -255,6 +245,15 @@ impl Vector<f64, 8> for F64s {
             let low = _mm256_cmp_pd::<_CMP_LE_OQ>(self.0, limit.0);
             let high = _mm256_cmp_pd::<_CMP_LE_OQ>(self.1, limit.1);
             Self(_mm256_blendv_pd(no.0, yes.0, low), _mm256_blendv_pd(no.1, yes.1, high))
+        };
+        fn le_bits(self, limit: Self) -> u32 = {
+            let low = _mm256_movemask_pd(_mm256_cmp_pd::<_CMP_LE_OQ>(self.0, limit.0));
+            let high = _mm256_movemask_pd(_mm256_cmp_pd::<_CMP_LE_OQ>(self.1, limit.1));
+            (low | high << 4).cast_unsigned()
+        };
+        fn permute(self, lanes: &[u32; 8]) -> Self = {
+            let (low, high) = pair_pd(self.0, self.1, lanes);
+            Self(low, high)
         };
         fn mul_add(self, y: Self, z: Self) -> Self =
             Self(_mm256_fmadd_pd(self.0, y.0, z.0), _mm256_fmadd_pd(self.1, y.1, z.1));

@@ -8,7 +8,9 @@ use core::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use super::avx2::{narrow_bf16, ops, single_bf16};
+use super::avx2::ops;
+use super::bfloat::{narrow_bf16, single_bf16};
+use super::permute::{eight, sixteen};
 use super::sums::{sum_each_pd, sum_each_ps, sum_pd, sum_ps};
 use super::transpose::{eight_by_eight_wide, sixteen_by_sixteen};
 use super::vector::{Kernel, Lanes, Simd, Vector};
@@ -96,6 +98,9 @@ impl Vector<f32, 16> for F32s {
             let mask = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(self.0, limit.0);
             Self(_mm512_mask_blend_ps(mask, no.0, yes.0))
         };
+        fn le_bits(self, limit: Self) -> u32 =
+            u32::from(_mm512_cmp_ps_mask::<_CMP_LE_OQ>(self.0, limit.0));
+        fn permute(self, lanes: &[u32; 16]) -> Self = Self(sixteen(self.0, lanes));
         fn mul_add(self, y: Self, z: Self) -> Self = Self(_mm512_fmadd_ps(self.0, y.0, z.0));
         fn max_abs(self, y: Self) -> Self = Self(_mm512_max_ps(self.0, _mm512_abs_ps(y.0)));
         fn power_below(self) -> Self = {
@@ -181,6 +186,9 @@ impl Vector<f64, 8> for F64s {
             let mask = _mm512_cmp_pd_mask::<_CMP_LE_OQ>(self.0, limit.0);
             Self(_mm512_mask_blend_pd(mask, no.0, yes.0))
         };
+        fn le_bits(self, limit: Self) -> u32 =
+            u32::from(_mm512_cmp_pd_mask::<_CMP_LE_OQ>(self.0, limit.0));
+        fn permute(self, lanes: &[u32; 8]) -> Self = Self(eight(self.0, lanes));
         fn mul_add(self, y: Self, z: Self) -> Self = Self(_mm512_fmadd_pd(self.0, y.0, z.0));
         fn max_abs(self, y: Self) -> Self = Self(_mm512_max_pd(self.0, _mm512_abs_pd(y.0)));
         fn power_below(self) -> Self = {

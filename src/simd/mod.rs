@@ -13,9 +13,13 @@ mod aligned;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod bfloat;
 mod level;
 #[cfg(target_arch = "x86_64")]
 mod masks;
+#[cfg(target_arch = "x86_64")]
+mod permute;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod sums;

@@ -61,6 +61,14 @@ macro_rules! impl_lanes {
                 std::array::from_fn(|i| if self[i] <= limit[i] { yes[i] } else { no[i] })
             }
             #[inline(always)]
+            fn le_bits(self, limit: Self) -> u32 {
+                (0..$lanes).fold(0, |bits, i| bits | u32::from(self[i] <= limit[i]) << i)
+            }
+            #[inline(always)]
+            fn permute(self, lanes: &[u32; $lanes]) -> Self {
+                lanes.map(|i| self[i as usize])
+            }
+            #[inline(always)]
             fn max_abs(self, y: Self) -> Self {
                 std::array::from_fn(|i| self[i].max(y[i].abs()))
             }

@@ -62,6 +62,10 @@ pub(crate) trait Vector<A: Real, const L: usize>: Copy {
     fn max_abs(self, y: Self) -> Self;
     /// `yes` in each lane where `self <= limit`, else `no`, as where either is a NaN.
     fn select_le(self, limit: Self, yes: Self, no: Self) -> Self;
+    /// The lanes where `self <= limit`, as bits.
+    fn le_bits(self, limit: Self) -> u32;
+    /// Lane `lanes[l]`, which is below `L`, as lane `l`.
+    fn permute(self, lanes: &[u32; L]) -> Self;
     /// The largest power of two that is not above `self`, a positive normal number, in each lane;
     /// unspecified in any other lane.
     fn power_below(self) -> Self;

@@ -69,7 +69,7 @@ fn embedding_is_the_same_in_either_order() {
         columns.assign(&a);
         let (rows, ncols) = (m.max(n), m.min(n));
         let embedded = |a: &Array2<C64>| {
-            let mut entries = vec![[0.0; 8]; 4 * m * n];
+            let mut entries = vec![[0.0; 8].into(); 4 * m * n];
             fill_lane(&Matrix::from_complex(a.view()).unwrap(), 3, &mut entries);
             entries.iter().map(|entry| entry[3]).collect::<Vec<f64>>()
         };

@@ -1,6 +1,6 @@
 //! The short way to the norms of tiny matrices against the long one, bit for bit.
 
-use super::Norms;
+use super::{Entry, Norms};
 use crate::algorithms::direct::{Eight, Shape};
 use crate::simd::Level;
 
@@ -36,9 +36,9 @@ fn norms_have_the_bits_of_a_solve() {
 fn odd_lanes_and_more_columns_are_left_to_the_long_way() {
     let level = Level::all()[0];
     for odd in [0.0, f64::NAN, f64::INFINITY, 1e200, 1e-200] {
-        let mut entries = vec![[1.0; 8]; 9];
+        let mut entries = vec![Entry::from([1.0; 8]); 9];
         entries.iter_mut().for_each(|entry| entry[6] = odd);
         assert_eq!(level.run(Norms { ncols: 3, entries: &entries }), None, "{odd}");
     }
-    assert_eq!(level.run(Norms { ncols: 4, entries: &[[1.0; 8]; 16] }), None);
+    assert_eq!(level.run(Norms { ncols: 4, entries: &[[1.0; 8].into(); 16] }), None);
 }

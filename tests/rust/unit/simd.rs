@@ -201,6 +201,59 @@ fn transposing_exchanges_rows_and_lanes() {
     }
 }
 
+/// Comparisons as bits, and lanes moved by so many places, both for each kind.
+struct Moved(usize);
+
+impl Kernel for Moved {
+    type Output = ([u32; 2], [f32; 16], [f64; 8]);
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) -> Self::Output {
+        let places: [u32; 16] = std::array::from_fn(|l| ((5 * l + self.0) % 16) as u32);
+        let x = <S as Lanes<f32, 16>>::load(s, &std::array::from_fn(|l| l as f32));
+        let y = <S as Lanes<f64, 8>>::load(s, &std::array::from_fn(|l| l as f64));
+        let few: [u32; 8] = std::array::from_fn(|l| places[l] % 8);
+        let (x, y) = (x.permute(&places), y.permute(&few));
+        let bits = [x.le_bits(<S as Lanes<f32, 16>>::splat(s, 4.0)), y.le_bits(s.splat(4.0))];
+        let mut out = (bits, [0.0; 16], [0.0; 8]);
+        x.store(&mut out.1);
+        y.store(&mut out.2);
+        out
+    }
+}
+
+#[test]
+fn lanes_go_where_they_are_told() {
+    for first in 0..16 {
+        let (bits, singles, doubles) = on_every_tier(|| Moved(first));
+        let expected: [usize; 16] = std::array::from_fn(|l| (5 * l + first) % 16);
+        assert_eq!(singles, expected.map(|x| x as f32));
+        assert_eq!(doubles, std::array::from_fn(|l| (expected[l] % 8) as f64));
+        let small = |l: &usize| expected[*l] <= 4;
+        assert_eq!(bits[0], (0..16).filter(small).map(|l| 1 << l).sum::<u32>());
+        assert_eq!(bits[1].count_ones(), 5, "five of eight are at most four");
+    }
+}
+
+/// What compares with a NaN, and the larger of two, in no bit.
+struct Unordered;
+
+impl Kernel for Unordered {
+    type Output = [u32; 2];
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) -> [u32; 2] {
+        let mut x = [f32::NAN; 16];
+        (x[3], x[9], x[15]) = (1.0, f32::NEG_INFINITY, 2.0);
+        let y = [0.0, f64::NAN, -1.0, 1.0, 2.0, f64::INFINITY, -0.0, f64::NAN];
+        let (x, y) = (<S as Lanes<f32, 16>>::load(s, &x), <S as Lanes<f64, 8>>::load(s, &y));
+        [x.le_bits(<S as Lanes<f32, 16>>::splat(s, 1.0)), y.le_bits(s.splat(1.0))]
+    }
+}
+
+#[test]
+fn a_nan_is_at_most_nothing() {
+    assert_eq!(on_every_tier(|| Unordered), [1 << 3 | 1 << 9, 0b0100_1101]);
+}
+
 /// The widening loads, whole and partial.
 struct Widening([u16; 8], [f32; 8]);
 

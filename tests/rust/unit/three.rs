@@ -9,7 +9,9 @@ fn turned(values: [f64; 3]) -> Vec<Entry> {
     let h = [0.48, -0.6, 0.64];
     let q = |i: usize, j: usize| f64::from(u8::from(i == j)) - 2.0 * h[i] * h[j];
     let entry = |i: usize, j: usize| (0..3).map(|k| q(i, k) * values[k] * q(j, k)).sum::<f64>();
-    (0..9).map(|at| [if at % 3 <= at / 3 { entry(at / 3, at % 3) } else { f64::NAN }; 8]).collect()
+    let lanes =
+        |at: usize| [if at % 3 <= at / 3 { entry(at / 3, at % 3) } else { f64::NAN }; 8].into();
+    (0..9).map(lanes).collect()
 }
 
 const SPECTRA: [[f64; 3]; 12] = [
@@ -44,7 +46,7 @@ fn top_of_any_spectrum_is_right_to_a_few_roundings() {
 fn top_of_a_diagonal_is_exact_or_nearly() {
     for values in SPECTRA {
         let gram: Vec<Entry> =
-            (0..9).map(|at| [if at % 4 == 0 { values[at / 4] } else { 0.0 }; 8]).collect();
+            (0..9).map(|at| [if at % 4 == 0 { values[at / 4] } else { 0.0 }; 8].into()).collect();
         let expected = values.iter().fold(0.0_f64, |m, x| m.max(*x));
         let top = Level::all()[0].run(TopOfThree { gram: &gram })[0];
         assert!((top / expected - 1.0).abs() <= 4.0 * f64::EPSILON, "{values:?}: {top}");

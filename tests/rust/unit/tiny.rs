@@ -4,7 +4,7 @@ use half::{bf16, f16};
 
 use super::divide::{Divisor, Ratio};
 use super::step::StepKernels;
-use super::tiny::{Cells, MAX_SIDE, TinySteps};
+use super::tiny::{Cells, Given, MAX_SIDE, TinySteps};
 use super::whole::WholeSteps;
 use crate::matrix::MatRef;
 use crate::simd::{Level, Real};
@@ -56,6 +56,17 @@ impl<T: StepKernels> Stack<T> {
         steps: usize,
         (rows_first, in_place): (bool, bool),
     ) -> (Vec<T>, Done) {
+        self.in_lanes_from((None, None), level, steps, (rows_first, in_place))
+    }
+
+    /// The same from other vectors than those that take the result.
+    fn in_lanes_from(
+        &mut self,
+        given: Given<'_, T::Acc>,
+        level: Level,
+        steps: usize,
+        (rows_first, in_place): (bool, bool),
+    ) -> (Vec<T>, Done) {
         let count = self.sigma.len();
         let mut words = vec![0; count.div_ceil(T::LANES)];
         let mut out = self.a.clone();
@@ -68,6 +79,7 @@ impl<T: StepKernels> Stack<T> {
             shape: self.shape,
             x: &mut self.x,
             y: &mut self.y,
+            given,
             sigma: &mut self.sigma,
             divisor: Divisor { coefficients: &self.coefficients, soft: false },
             n_power_iterations: steps,
@@ -205,4 +217,41 @@ fn a_divisor_that_needs_a_shift_is_left_to_others() {
     assert_eq!(done.iter().filter(|&&done| !done).count(), 1);
     assert!(!done[5]);
     assert_eq!((&out[45..54], &got.x[15..18]), (&start.a[45..54], &start.x[15..18]));
+}
+
+/// Vectors that the steps begin with may lie apart: what is not done keeps its own.
+fn check_given<T: StepKernels + PartialEq>(of: impl Fn(f64) -> T + Copy) {
+    for (shape, level) in [(1, 1), (3, 3), (5, 2), (16, 13)]
+        .into_iter()
+        .flat_map(|s| Level::all().into_iter().map(move |l| (s, l)))
+    {
+        let count = T::LANES + 3;
+        let mut start = Stack::new(count, shape, of);
+        let size = start.size();
+        start.a[size..2 * size].fill(of(0.0));
+        for (steps, rows_first) in STEPS.into_iter().flat_map(|k| [(k, true), (k, false)]) {
+            let (mut got, mut expected) = (start.clone(), start.clone());
+            got.x.fill(T::Acc::from_f64(7.0));
+            got.y.fill(T::Acc::from_f64(7.0));
+            let own = (got.x.clone(), got.y.clone());
+            let given = (Some(&start.x[..]), Some(&start.y[..]));
+            let (out, done) = got.in_lanes_from(given, level, steps, (rows_first, false));
+            assert_eq!(done, expected.in_lanes(level, steps, (rows_first, false)).1);
+            let (m, n) = shape;
+            for (i, is_moved) in done.iter().map(|&done| done && steps > 0).enumerate() {
+                let ours = [&got.x[i * n..(i + 1) * n], &got.y[i * m..(i + 1) * m]].map(doubles);
+                let from = if is_moved { (&expected.x, &expected.y) } else { (&own.0, &own.1) };
+                let wanted = [&from.0[i * n..(i + 1) * n], &from.1[i * m..(i + 1) * m]];
+                assert_eq!(ours, wanted.map(doubles), "{shape:?} {i} {}", level.name());
+            }
+            assert_eq!(doubles(&got.sigma), doubles(&expected.sigma), "{shape:?}");
+            assert!(!done[1] && out[size..2 * size] == start.a[size..2 * size], "{shape:?}");
+        }
+    }
+}
+
+#[test]
+fn vectors_may_be_given_apart() {
+    check_given(|x| x as f32);
+    check_given(|x| x);
 }
