@@ -26,6 +26,7 @@ PLAIN, TORCH, OURS, GROUP, FLOOR = (
     "torch, weight * 0.5 and no norm",
 )
 SIZES = (64, 128, 256, 512)
+SMALL_SIZES = (32, 64, 96, 128)
 
 
 class Workload(NamedTuple):
@@ -41,10 +42,10 @@ class Workload(NamedTuple):
 class Mixed(nn.Module):
     """As many Linear as 3x3 Conv layers of mixed sizes, each with an input of its own."""
 
-    def __init__(self, each: int) -> None:
+    def __init__(self, each: int, sizes: Sequence[int] = SIZES) -> None:
         super().__init__()
-        self.linears = nn.ModuleList(nn.Linear(n, n) for n in SIZES for _ in range(each))
-        self.convs = nn.ModuleList(nn.Conv2d(n, n, 3) for n in SIZES for _ in range(each))
+        self.linears = nn.ModuleList(nn.Linear(n, n) for n in sizes for _ in range(each))
+        self.convs = nn.ModuleList(nn.Conv2d(n, n, 3) for n in sizes for _ in range(each))
         for layer in (*self.linears, *self.convs):
             size = layer.weight.shape[1]
             shape = (4, size) if isinstance(layer, nn.Linear) else (1, size, 3, 3)
@@ -129,6 +130,11 @@ def mixed(quick: bool) -> Sequence[Engine]:
     return steps_of(Mixed(1 if quick else 6))
 
 
+def small(quick: bool) -> Sequence[Engine]:
+    torch.manual_seed(0)
+    return steps_of(Mixed(1 if quick else 6, SMALL_SIZES))
+
+
 def perceptron(quick: bool) -> Sequence[Engine]:
     torch.manual_seed(0)
     return steps_of(Perceptron(2 if quick else 12, 64 if quick else 512))
@@ -174,6 +180,7 @@ def norm(quick: bool) -> Sequence[Engine]:
 
 WORKLOADS = (
     Workload("mixed", "48 layers of 64 to 512, Linear and 3x3 Conv: a training step", mixed, PLAIN),
+    Workload("small", "48 layers of 32 to 128, Linear and 3x3 Conv: a training step", small, PLAIN),
     Workload("perceptron", "12 Linear layers of 512, batch 64: a training step", perceptron, PLAIN),
     Workload("sphere", "Retraction of the 48 weights", sphere),
     Workload("norm", "Norm of 2048 x 2048 float32", norm, rounds=3),

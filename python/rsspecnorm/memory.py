@@ -37,7 +37,7 @@ class Shelf:
         """Return an uninitialised array that starts on a cache line."""
         nbytes = prod(shape) * dtype.itemsize
         block = self._free_block(nbytes + _ALIGNMENT)
-        start = -block.ctypes.data % _ALIGNMENT
+        start = -block.__array_interface__["data"][0] % _ALIGNMENT
         return block[start : start + nbytes].view(dtype).reshape(shape)
 
     def _free_block(self, nbytes: int) -> NDArray[np.uint8]:

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import pytest
@@ -13,22 +13,31 @@ from torch.nn.utils import parametrize
 from torch.nn.utils import spectral_norm as torch_hook
 
 import rsspecnorm.torch
-from rsspecnorm.torch import parametrizations, scaled
+from rsspecnorm.torch import parametrizations, products, scaled
 
 
 @contextmanager
-def small_layers_scaled():
-    """Let layers and batches of any size divide their output in place of their weight."""
+def weights_divided():
+    """Let every layer divide its weight."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scaled, "LEAST_ELEMENTS", 0)
-        patch.setattr(scaled, "MOST_ACTIVATIONS", math.inf)
+        patch.setattr(scaled, "serves", lambda *_: False)
+        yield
+
+
+@contextmanager
+def outputs_divided(small=products._SMALL):
+    """Let every layer that can divide its output, as small ones or large ones do, at any batch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scaled, "FEW_ACTIVATIONS", math.inf)
+        patch.setattr(products, "_SMALL", small)
         yield
 
 
 PATHS = {
-    "core": nullcontext,
+    "core": weights_divided,
     "device": rsspecnorm.torch.force_device_path,
-    "scaled": small_layers_scaled,
+    "scaled": outputs_divided,
+    "scaled-large": lambda: outputs_divided(small=0),
 }
 
 

@@ -84,6 +84,8 @@ def step(weights: Sequence[Weight], plan: Plan) -> list[Step | None]:
 
     None, and its vectors as they were, for a weight that is out of the ordinary.
     """
+    if not weights:
+        return []
     buffers, us, vs, shapes = _copies(weights)
     matrices = [as_read(w.weight, shape) for w, shape in zip(weights, shapes, strict=True)]
     sigmas = native.normalize(matrices, (us, vs), None, (plan.n_iter, plan.order), plan.rule)

@@ -14,7 +14,7 @@ from rsspecnorm.torch.device import INITIAL_ITERATIONS
 from rsspecnorm.torch.layout import TRANSPOSED
 from rsspecnorm.torch.member import GroupMember
 from rsspecnorm.torch.options import checked_options
-from rsspecnorm.torch.steps import Plan, Weight, normalize
+from rsspecnorm.torch.steps import Plan, normalize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,15 +153,15 @@ class SpectralNormGroup:
 
     def _step(self, members: list[GroupMember], n_iter: int) -> list[GroupMember]:
         """Move the vectors of layers that divide their outputs; return the others."""
-        some = [m for m in members if m.takes_step()] if scaled.open_now() else []
-        if not some:
+        if not scaled.open_now():
             return members
-        weights = [Weight(m.original(), *m.vectors(), m.layer.dim) for m in some]
-        steps = eager.step(weights, Plan("uv", self.options.rule, n_iter))
+        rows = [(m, m.row()) for m in members]
+        some = [(m, row) for m, row in rows if m.takes_step(row)]
+        steps = eager.step([row for _, row in some], Plan("uv", self.options.rule, n_iter))
         done = set()
-        for member, step in zip(some, steps, strict=True):
+        for (member, row), step in zip(some, steps, strict=True):
             if step is not None:
-                member.take_step(step)
+                member.take_step(step, row)
                 done.add(member)
         return [m for m in members if m not in done]
 
@@ -175,10 +175,7 @@ class SpectralNormGroup:
         self, members: list[GroupMember], n_iter: int, vectors: list[Any] | None = None
     ) -> list[Any]:
         taken = [m.vectors() for m in members] if vectors is None else vectors
-        weights = [
-            Weight(m.original(), u, v, m.layer.dim, kept=m.layer.kept)
-            for m, (u, v) in zip(members, taken, strict=True)
-        ]
+        weights = [m.row()._replace(u=u, v=v) for m, (u, v) in zip(members, taken, strict=True)]
         revive = n_iter == 0 and not all(m.layer.trusts(*m.vectors()) for m in members)
         results = normalize(weights, Plan("uv", self.options.rule, n_iter, revive))
         for member, result in zip(members, results, strict=True):

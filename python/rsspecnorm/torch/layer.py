@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -132,9 +132,8 @@ def keep_wide(buffers: dict[str, Tensor | None], before: dict[str, Tensor]) -> t
     return chosen
 
 
-def _versions(*tensors: Any) -> tuple[int, int] | None:
+def _versions(u: Tensor, v: Tensor) -> tuple[int, int] | None:
     try:
-        first, second = (x._version for x in tensors)
+        return u._version, v._version
     except RuntimeError:  # inference tensors have none
         return None
-    return first, second

@@ -10,10 +10,14 @@ from torch import Tensor, nn
 from rsspecnorm.torch import recompute, scaled
 from rsspecnorm.torch.layout import default_dim
 from rsspecnorm.torch.parametrizations import SpectralNorm
+from rsspecnorm.torch.steps import Weight
 
 if TYPE_CHECKING:
     from rsspecnorm.torch.eager import Step
     from rsspecnorm.torch.options import Options
+
+
+_WHOLE = frozenset({Tensor, nn.Parameter})
 
 
 class Turn:
@@ -54,22 +58,25 @@ class GroupMember(SpectralNorm):
 
     def original(self) -> Tensor:
         """Return the raw weight."""
-        weight: Tensor = self._home[0].original
-        return weight
+        return scaled.raw_weight(self._home[0])
+
+    def row(self) -> Weight:
+        """Return the raw weight and its vectors as they are now."""
+        return Weight(self.original(), *self.vectors(), self.layer.dim, kept=self.layer.kept)
 
     def stands_alone(self) -> bool:
         """Whether the weight is in a form (DTensor) that only its own forward sees whole."""
-        return type(self.original()) not in {Tensor, nn.Parameter}
+        return type(self.original()) not in _WHOLE
 
-    def takes_step(self) -> bool:
+    def takes_step(self, row: Weight) -> bool:
         """Whether the layer is expected to divide its output, and so needs no share."""
-        return self.turn.scales and scaled.serves(self.original(), self)
+        return self.turn.scales and scaled.serves(row.weight, row.u, row.v, self)
 
-    def take_step(self, step: Step) -> None:
+    def take_step(self, step: Step, row: Weight) -> None:
         """Keep the group's step for the layer's forward."""
         turn = self.turn
-        turn.share, turn.step, turn.version = None, step, self.original()._version
-        self.layer.stepped(step, *self.vectors())
+        turn.share, turn.step, turn.version = None, step, row.weight._version
+        self.layer.stepped(step, row.u, row.v)
 
     def step(self, weight: Tensor) -> Step | None:
         """Return the group's step, if there is one of this weight; one is expected from now on."""

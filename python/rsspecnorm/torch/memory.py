@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # A result and its gradient, of two forwards before one backward.
 _MOST = 4
+# Bytes below which torch's own allocator is as good.
+_LEAST = 1 << 16
 _DTYPES: dict[Any, np.dtype[Any]] = {
     torch.float16: np.dtype(np.float16),
     torch.float32: np.dtype(np.float32),
@@ -36,8 +38,14 @@ class Kept:
     def take(self, like: Tensor) -> tuple[NDArray[Any], Tensor]:
         """Return uninitialised memory in the shape of a contiguous tensor, as array and tensor."""
         dtype = _DTYPES.get(like.dtype)
-        if dtype is None:  # a dtype that NumPy has from elsewhere
-            tensor = torch.empty_like(like)
+        if dtype is None or like.nbytes < _LEAST:  # a dtype that NumPy has from elsewhere
+            tensor = torch.empty_like(like, requires_grad=False)
             return as_array(tensor), tensor
         array = self._shelf.take(like.shape, dtype)
         return array, torch.from_numpy(array)
+
+    def tensor(self, like: Tensor) -> Tensor:
+        """Return the same as a tensor alone."""
+        if like.nbytes < _LEAST:
+            return torch.empty_like(like, requires_grad=False)
+        return self.take(like)[1]

@@ -208,9 +208,10 @@ class SpectralNorm(nn.Module):
 
         None where only a read will do.
         """
-        if self.registered or not scaled.serves(weight, self):
+        u, v = self.vectors()
+        if self.registered or not scaled.serves(weight, u, v, self):
             return None
-        return self.layer.step(weight, *self.vectors())
+        return self.layer.step(weight, u, v)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return u and v."""

@@ -59,7 +59,12 @@ def force_device_path() -> Iterator[None]:
 
 def core_serves(*tensors: Tensor) -> bool:
     """Whether the core may read these tensors: plain, on the CPU, of a dtype it knows."""
-    return not (_Switch.forced or _exporting() or in_transform()) and all(map(_is_plain, tensors))
+    return core_open() and all(map(is_plain, tensors))
+
+
+def core_open() -> bool:
+    """Whether the core may be called at all, on tensors that are plain."""
+    return not (_Switch.forced or _exporting() or in_transform())
 
 
 def in_transform() -> bool:
@@ -72,12 +77,13 @@ def _exporting() -> bool:
     return torch.compiler.is_exporting()
 
 
-def _is_plain(tensor: Tensor) -> bool:
-    if tensor.dtype == torch.bfloat16 and bfloat16() is None:
-        return False
+def is_plain(tensor: Tensor) -> bool:
+    """Whether the core may read a tensor, as far as the tensor tells."""
+    dtype = tensor.dtype
     return (
-        tensor.dtype in _CORE_DTYPES
-        and tensor.device.type == "cpu"
+        type(tensor) in _PLAIN
+        and dtype in _CORE_DTYPES
+        and tensor.is_cpu
         and tensor.layout is torch.strided
-        and type(tensor) in _PLAIN
+        and (dtype is not torch.bfloat16 or bfloat16() is not None)
     )

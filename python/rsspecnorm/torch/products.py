@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rsspecnorm.torch.memory import Kept
 
 _MATRIX_NDIM = 2
+# Elements of a weight below which one more operator costs more than it saves.
+_SMALL = 1 << 19
 # Rows up to which the weight is better the left factor of a product.
 _FEW = 8
 # A column more in both factors of dW costs a copy of them, and saves a pass over dW. It pays where
@@ -73,7 +75,8 @@ class LinearProduct(NamedTuple):
 
     def bias_gradient(self, grad: Tensor) -> Tensor:
         """Return the sum over all that the bias was added to."""
-        return grad.reshape(-1, grad.shape[-1]).sum(0)
+        rows = grad if grad.ndim == _MATRIX_NDIM else grad.reshape(-1, grad.shape[-1])
+        return rows.sum(0)
 
     def gradients(self, given: Pass) -> tuple[Tensor | None, Tensor | None]:
         """Return dx and dW."""
@@ -84,10 +87,14 @@ class LinearProduct(NamedTuple):
         return None if dx is None else dx.view(given.x.shape), dw
 
 
+def _as_matrix(weight: Tensor) -> Tensor:
+    return weight if weight.ndim == _MATRIX_NDIM else weight.view(weight.shape[0], -1)
+
+
 def scaled_rows(rows: Tensor, weight: Tensor, bias: Tensor | None, scale: float) -> Tensor:
     """Return s X W' plus the bias, for a weight that lies as a matrix."""
-    matrix = weight.view(len(weight), -1)
-    if len(rows) <= _FEW:
+    matrix = _as_matrix(weight)
+    if rows.shape[0] <= _FEW and weight.numel() >= _SMALL:
         image = torch.mm(matrix, rows.t()).t()
         return (image * scale if bias is None else torch.add(bias, image, alpha=scale)).contiguous()
     if bias is None:
@@ -99,20 +106,20 @@ def gradients_of_rows(
     given: Pass, grad: Tensor, rows: Tensor
 ) -> tuple[Tensor | None, Tensor | None]:
     """Return dX, if it is wanted, and dW; the latter in memory of the layer."""
-    weight, scale, nothing = given.weight, given.factors[0], grad.new_empty(())
-    matrix = weight.view(len(weight), -1)
+    weight, scale = given.weight, given.factors[0]
     dx = dw = None
     if given.image is None:
-        dx = torch.addmm(nothing, grad, matrix, beta=0, alpha=scale)
+        dx = torch.addmm(grad.new_empty(()), grad, _as_matrix(weight), beta=0, alpha=scale)
     if given.wants_weight:
-        dw = given.kept.take(weight)[1]
-        flat = dw.view(matrix.shape)
+        dw = given.kept.tensor(weight)
+        flat = _as_matrix(dw)
         pull, (u, v) = given.pull(rows, dx), given.edge()
-        if _WIDER * len(rows) * sum(flat.shape) <= flat.numel():
+        size = flat.numel()
+        if size >= _SMALL and _WIDER * rows.shape[0] * sum(flat.shape) <= size:
             left, right = torch.vstack((grad * scale, u * pull)), torch.vstack((rows, v))
             torch.mm(left.t(), right, out=flat)
         else:
-            torch.addmm(nothing, grad.t(), rows, beta=0, alpha=scale, out=flat)
+            torch.addmm(flat, grad.t(), rows, beta=0, alpha=scale, out=flat)
             if pull != 0:
                 flat.addr_(u, v, alpha=pull)
     return dx, dw
@@ -219,7 +226,7 @@ Product: TypeAlias = LinearProduct | ConvProduct | PatchProduct
 LINEAR = LinearProduct()
 
 
-def product_of(module: nn.Module, x: Tensor) -> Product | None:
+def product_of(module: nn.Module, x: Tensor, weight: Tensor) -> Product | None:
     """Return the product that a layer's forward makes; None for one that is not among those here.
 
     So for an input that does not fit, of which torch shall speak.
@@ -230,7 +237,7 @@ def product_of(module: nn.Module, x: Tensor) -> Product | None:
     fits = x.ndim == len(size) + 2 and x.shape[1] == module.in_channels
     if not fits or module.padding_mode != "zeros" or isinstance(module.padding, str):
         return None
-    by_patches = len(size) == _MATRIX_NDIM and module.groups == 1
+    by_patches = len(size) == _MATRIX_NDIM and module.groups == 1 and weight.numel() >= _SMALL
     if not by_patches or 2 * x.numel() > x.shape[1] * module.out_channels:
         return ConvProduct(module)
     product = PatchProduct(module)

@@ -21,7 +21,7 @@ from torch.nn.utils import parametrize
 
 from rsspecnorm.torch import eager
 from rsspecnorm.torch.layout import edges
-from rsspecnorm.torch.path import core_serves, in_transform
+from rsspecnorm.torch.path import core_open, in_transform, is_plain
 from rsspecnorm.torch.products import Pass, Product, product_of
 from rsspecnorm.torch.scaling import Rule, Scale, factors
 
@@ -29,10 +29,8 @@ if TYPE_CHECKING:
     from rsspecnorm.torch.memory import Kept
     from rsspecnorm.torch.parametrizations import SpectralNorm
 
-# Below, a node in Python costs more than the passes over the weight that it saves.
-LEAST_ELEMENTS = 1 << 14
-# Elements of the input and the output, for each of the weight's, up to which it pays.
-MOST_ACTIVATIONS = 1.0
+# Elements of the input and the output up to which it pays however small the weight.
+FEW_ACTIVATIONS = 1 << 15
 _PLAIN = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _DTYPES = (torch.float32, torch.float64)
 
@@ -65,11 +63,11 @@ def install(module: nn.Module, name: str) -> None:
 def scaled(module: nn.Module, x: Tensor) -> Tensor | None:
     """Return the layer's output, or None where it wants the divided weight."""
     listed = _parametrizations(module)
-    if not open_now() or listed is None or len(listed) != 1:
+    if listed is None or len(listed._modules) != 1 or not open_now():
         return None
-    member: SpectralNorm = listed[0]
-    weight = listed.original
-    product = product_of(module, x) if _gains(x, weight) else None
+    member: SpectralNorm = listed._modules["0"]
+    weight = raw_weight(listed)
+    product = product_of(module, x, weight) if _gains(x, weight) else None
     if product is None:
         return None
     step = member.step(weight)
@@ -85,6 +83,13 @@ def _parametrizations(module: nn.Module) -> Any:
     return None if every is None else every._modules.get("weight")
 
 
+def raw_weight(listed: Any) -> Tensor:
+    """Return what the parametrizations of a layer begin with."""
+    # By its place: attributes of modules are slow to read.
+    weight: Tensor | None = listed._parameters.get("original")
+    return listed.original if weight is None else weight
+
+
 def open_now() -> bool:
     """Whether nothing but plain autograd is at work."""
     return (
@@ -93,7 +98,7 @@ def open_now() -> bool:
         and not parametrize._cache_enabled
         and not torch.is_autocast_enabled("cpu")
         and not torch._C._len_torch_function_stack()
-        and not in_transform()
+        and core_open()
         and forward_ad._current_level < 0
         # Of activation checkpointing: what a region used is noted on the other way.
         and torch._C._autograd._top_saved_tensors_default_hooks(True) is None
@@ -101,18 +106,19 @@ def open_now() -> bool:
     )
 
 
-def serves(weight: Tensor, member: SpectralNorm) -> bool:
+def serves(weight: Tensor, u: Tensor, v: Tensor, member: SpectralNorm) -> bool:
     """Whether the weight may stay undivided in a training step, whatever the input."""
     return (
         member.training
         and _is_own(weight, member)
-        and weight.numel() >= LEAST_ELEMENTS
         and weight.dtype in _DTYPES
         and weight.requires_grad
         and member.layer.convolution is None
         and not (member._forward_hooks or member._forward_pre_hooks)
-        and core_serves(weight, *member.vectors())
-        and eager.takes(weight, *member.vectors(), member.layer.dim)
+        and is_plain(weight)
+        and is_plain(u)
+        and is_plain(v)
+        and eager.takes(weight, u, v, member.layer.dim)
     )
 
 
@@ -130,14 +136,14 @@ def _is_own(weight: Tensor, member: SpectralNorm) -> bool:
 
 
 def _gains(x: Tensor, weight: Tensor) -> bool:
-    """Whether the input is plain, and it and the output are small beside the weight."""
+    """Whether the input is plain, and small with the output, or beside the weight."""
     if type(x) is not Tensor or x.dtype is not weight.dtype or x.device.type != "cpu":
         return False
     if x.layout is not torch.strided or x.numel() == 0 or weight.numel() == 0:
         return False
     places = x.numel() // weight.shape[1]
     activations = places * (weight.shape[0] + weight.shape[1])
-    return activations <= MOST_ACTIVATIONS * weight.numel()
+    return activations <= max(weight.numel(), FEW_ACTIVATIONS)
 
 
 def _snapshot(weight: Tensor) -> Tensor:

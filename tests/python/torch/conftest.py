@@ -1,4 +1,4 @@
-"""Every test runs down both paths, and for both front ends where it asks for one."""
+"""Every test runs down all paths, and for both front ends where it asks for one."""
 
 import pytest
 import torch

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from rsspecnorm import _core
-from rsspecnorm.torch import SpectralNormGroup, eager
+from rsspecnorm.torch import SpectralNormGroup, eager, scaled
 from rsspecnorm.torch.memory import Kept
 from rsspecnorm.torch.scaling import Rule, factors, multipliers
 from rsspecnorm.torch.views import as_read
@@ -36,6 +36,7 @@ def step_of(module):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("make", [lambda: nn.Linear(33, 20), lambda: nn.Conv2d(3, 20, 3)])
 def test_short_way_equals_the_operator(front, dtype, make, monkeypatch):
+    monkeypatch.setattr(scaled, "serves", lambda *_: False)
     module = front.apply(make().to(dtype))
     twin = copy.deepcopy(module)
     for _ in range(2):
@@ -96,7 +97,7 @@ def test_layer_whose_weight_lies_within_other_memory(front):
 
 
 def test_memory_is_lent_again_only_when_nothing_holds_it():
-    kept, like = Kept(), torch.empty(3, 5)
+    kept, like = Kept(), torch.empty(300, 500)
     _, first = kept.take(like)
     place = first.data_ptr()
     view = first.detach()[1:]
@@ -105,8 +106,18 @@ def test_memory_is_lent_again_only_when_nothing_holds_it():
     assert second.data_ptr() != place  # a view is a holder
     del view
     assert kept.take(like)[1].data_ptr() == place
-    assert kept.take(torch.empty(5, 3))[1].shape == (5, 3)
+    assert kept.tensor(like).data_ptr() == place
+    assert kept.take(torch.empty(500, 300))[1].shape == (500, 300)
     assert kept.take(like.double())[1].dtype == torch.float64
+
+
+def test_memory_of_small_weights_is_torch_s_own():
+    kept, like = Kept(), nn.Parameter(torch.empty(3, 5))
+    array, tensor = kept.take(like)
+    array[1, 2] = 7.0
+    assert tensor[1, 2] == 7.0
+    for taken in (tensor, kept.tensor(like)):
+        assert (taken.shape, taken.dtype, taken.requires_grad) == ((3, 5), torch.float32, False)
 
 
 def test_weights_that_a_caller_keeps_stay_as_they_are(front):
@@ -124,12 +135,12 @@ def test_weights_that_a_caller_keeps_stay_as_they_are(front):
 
 
 def test_steps_use_the_memory_of_earlier_ones():
-    model = nn.Sequential(nn.Linear(64, 64), nn.Linear(64, 64))
+    model = nn.Sequential(nn.Linear(256, 256), nn.Linear(256, 256))
     SpectralNormGroup(model)
     places = []
     for _ in range(6):
         model.zero_grad()
-        model(torch.randn(2, 64)).sum().backward()
+        model(torch.randn(2, 256)).sum().backward()
         places.append({p.grad.data_ptr() for p in model.parameters() if p.ndim > 1})
     assert len(set.union(*places[1:])) <= 4
 

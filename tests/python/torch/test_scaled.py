@@ -11,16 +11,18 @@ from torch.nn.utils import parametrizations as torch_parametrizations
 from torch.nn.utils import parametrize
 from torch.utils.checkpoint import checkpoint
 
-from rsspecnorm.torch import SpectralNormGroup, eager, scaled
+from rsspecnorm.torch import SpectralNormGroup, eager, products, scaled
 from rsspecnorm.torch.parametrizations import spectral_norm
 
 F64 = {"rtol": 1e-11, "atol": 1e-12}
 
 
-@pytest.fixture
-def path():
-    """There is one such way: in place of all paths."""
-    return "core"
+@pytest.fixture(params=["small", "large"])
+def path(request, monkeypatch):
+    """Small layers and large ones go about it in two ways: in place of all paths."""
+    if request.param == "large":
+        monkeypatch.setattr(products, "_SMALL", 0)
+    return request.param
 
 
 @pytest.fixture
@@ -152,7 +154,7 @@ def twice(layer, x):
 ELSEWHERE = {
     "eval": lambda layer: layer.eval()(small_batch()),
     "no grad": lambda layer: torch.no_grad()(layer)(small_batch()),
-    "a large batch": lambda layer: layer(torch.randn(150, 200)),
+    "a large batch": lambda layer: layer(torch.randn(300, 200)),
     "autocast": lambda layer: torch.autocast("cpu", torch.bfloat16)(layer)(small_batch()),
     "checkpoint": lambda layer: checkpoint(layer, small_batch(), use_reentrant=False),
     "cached": lambda layer: parametrize.cached()(layer)(small_batch()),
