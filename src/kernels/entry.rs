@@ -2,8 +2,8 @@
 
 use std::ops::{Deref, DerefMut};
 
-/// The lanes lie on a cache line: if they did not, every load and store would touch two, and each that
-/// crosses a page would take as long as a hundred.
+/// The lanes lie on a cache line. If they did not, every load and store would touch two, and now and then two
+/// pages, which takes far longer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(C, align(64))]
 pub(crate) struct Entry<A, const L: usize>(pub(crate) [A; L]);
