@@ -56,14 +56,14 @@ impl<T, A> TinySteps<'_, T, A> {
         // A full vector costs the same, however few lanes are taken: larger ones had better be.
         let fewest = if N > MAX_SIDE / 2 { L / 4 } else { 2 };
         let mut lanes = Lanewise::<A, L, N, NN>::new(self.shape, self.eps);
-        let plan = Plan::new(self.shape);
+        let tables = Tables::new(self.shape);
         let count = self.sigma.len();
         for word in 0..count.div_ceil(L) {
             let group = word * L..((word + 1) * L).min(count);
             let few = group.len() < fewest;
             let done = match few {
                 true => 0,
-                false => self.group::<S, L, N, NN>(s, group, &mut lanes, &plan),
+                false => self.group::<S, L, N, NN>(s, group, &mut lanes, &tables),
             };
             self.done[word] = done;
         }
@@ -75,7 +75,7 @@ impl<T, A> TinySteps<'_, T, A> {
         s: S,
         group: std::ops::Range<usize>,
         lanes: &mut Lanewise<A, L, N, NN>,
-        plan: &Plan<A, L>,
+        tables: &Tables<A, L>,
     ) -> u32
     where
         S: Simd + Lanes<A, L>,
@@ -91,11 +91,11 @@ impl<T, A> TinySteps<'_, T, A> {
         let moves = self.n_power_iterations > 0;
         if self.rows_first || !moves {
             let x = self.given.0.unwrap_or(self.x);
-            plan.x.interleave(s, &x[start * ncols..], &mut lanes.x);
+            tables.x.interleave(s, &x[start * ncols..], &mut lanes.x);
         }
         if !self.rows_first || !moves {
             let y = self.given.1.unwrap_or(self.y);
-            plan.y.interleave(s, &y[start * nrows..], &mut lanes.y);
+            tables.y.interleave(s, &y[start * nrows..], &mut lanes.y);
         }
         let present = u32::MAX >> (32 - group.len());
         let coefficients = self.coefficients(group.clone());
@@ -106,10 +106,10 @@ impl<T, A> TinySteps<'_, T, A> {
             let end = group.end;
             let (x, y) =
                 (&mut self.x[start * ncols..end * ncols], &mut self.y[start * nrows..end * nrows]);
-            plan.x.hand_back(s, done, &lanes.x, x);
-            plan.y.hand_back(s, done, &lanes.y, y);
+            tables.x.hand_back(s, done, &lanes.x, x);
+            tables.y.hand_back(s, done, &lanes.y, y);
         }
-        self.divide(s, done, group, &lanes.divisor, &plan.spread);
+        self.divide(s, done, group, &lanes.divisor, &tables.spread);
         done
     }
 
@@ -185,13 +185,13 @@ impl<T, A> TinySteps<'_, T, A> {
 }
 
 /// What depends on the shape alone.
-struct Plan<A, const L: usize> {
+struct Tables<A, const L: usize> {
     x: Weave<A, L>,
     y: Weave<A, L>,
     spread: Spread<L>,
 }
 
-impl<A: Real + Save<A, L>, const L: usize> Plan<A, L> {
+impl<A: Real + Save<A, L>, const L: usize> Tables<A, L> {
     fn new((nrows, ncols): (usize, usize)) -> Self {
         Self { x: Weave::new(ncols), y: Weave::new(nrows), spread: Spread::new(nrows * ncols) }
     }
@@ -209,6 +209,19 @@ impl<const L: usize> Spread<L> {
             *chunk = Entry(std::array::from_fn(|l| matrix_of(k, l)));
         }
         Self(lanes)
+    }
+}
+
+/// The divisors of chunk `k`, which are those of the lanes unless they are spread.
+#[inline(always)]
+fn divisor_of<A: Real, V: Vector<A, L>, const L: usize>(
+    divisors: V,
+    spread: Option<&Spread<L>>,
+    k: usize,
+) -> V {
+    match spread {
+        Some(spread) => divisors.permute(&spread.0[k]),
+        None => divisors,
     }
 }
 
@@ -234,19 +247,11 @@ fn divide<S, T, A, const L: usize>(
     let n = slots.len();
     for k in 0..n {
         let x = T::load(s, chunks.map_or(&slots[k], |chunks| &chunks[k]));
-        let divisor = match spread {
-            Some(spread) => divisors.permute(&spread.0[k]),
-            None => divisors,
-        };
-        T::save(s, x.div(divisor), &mut slots[k]);
+        T::save(s, x.div(divisor_of(divisors, spread, k)), &mut slots[k]);
     }
     if !last.is_empty() {
         let x = T::load_partial(s, tail.unwrap_or(last));
-        let divisor = match spread {
-            Some(spread) => divisors.permute(&spread.0[n]),
-            None => divisors,
-        };
-        T::save(s, x.div(divisor), last);
+        T::save(s, x.div(divisor_of(divisors, spread, n)), last);
     }
 }
 

@@ -37,15 +37,12 @@ class Kept:
 
     def take(self, like: Tensor) -> tuple[NDArray[Any], Tensor]:
         """Return uninitialised memory in the shape of a contiguous tensor, as array and tensor."""
-        dtype = _DTYPES.get(like.dtype)
-        if dtype is None or like.nbytes < _LEAST:  # a dtype that NumPy has from elsewhere
-            tensor = torch.empty_like(like, requires_grad=False)
-            return as_array(tensor), tensor
-        array = self._shelf.take(like.shape, dtype)
-        return array, torch.from_numpy(array)
+        tensor = self.tensor(like)
+        return as_array(tensor), tensor
 
     def tensor(self, like: Tensor) -> Tensor:
         """Return the same as a tensor alone."""
-        if like.nbytes < _LEAST:
+        dtype = _DTYPES.get(like.dtype)
+        if dtype is None or like.nbytes < _LEAST:  # a dtype that NumPy has from elsewhere
             return torch.empty_like(like, requires_grad=False)
-        return self.take(like)[1]
+        return torch.from_numpy(self._shelf.take(like.shape, dtype))
