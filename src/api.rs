@@ -240,8 +240,7 @@ pub fn spectral_norm<T: Store>(a: ArrayView2<'_, T>) -> Result<f64, Error> {
             Matrix::from_view(copy.view()).expect("a copy in standard layout has packed rows")
         }
     };
-    let solutions = solve(&[matrix], &Request::default(), Control::default())?;
-    Ok(solutions[0].sigma)
+    Ok(norms(&[matrix], &Request::default(), Control::default())?.sigma[0])
 }
 
 /// Sets the number of threads of all later calls; `None` returns to the environment's choice.

@@ -9,6 +9,7 @@
 mod block;
 pub(crate) mod complex;
 pub(crate) mod divide;
+pub(crate) mod fixed;
 pub(crate) mod gather;
 pub(crate) mod gram;
 pub(crate) mod narrowed;

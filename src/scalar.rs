@@ -32,6 +32,14 @@ impl Element for bf16 {
     }
 }
 
+/// What a copy may hold (`operator::fixed`); nobody's matrix does.
+impl Element for i16 {
+    const NAME: &'static str = "int16";
+    fn to_f64(self) -> f64 {
+        f64::from(self)
+    }
+}
+
 impl Element for f32 {
     const NAME: &'static str = "float32";
     fn to_f64(self) -> f64 {

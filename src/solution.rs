@@ -209,6 +209,7 @@ fn iterate<R: Runner + Copy>(
         seed: request.seed,
         v0,
         vectors: request.vectors,
+        value_alone: !wanted.second && !matches!(request.goal, Goal::Rigorous { .. }),
         others: Others::default(),
     };
     let upright = matrix.upright().1;

@@ -130,7 +130,8 @@ impl<const B: usize> BlockBasis<B> {
         let (a, range) = (self.matrix(first, self.len, self.stride), 0..self.len - first);
         let (x, t) = (&before[..], &mut products[..]);
         let scaling = Scaling { products: -1.0, elements: None };
-        level.run(BlockRows { a, range, x, lead: 0, scaling, back: false, t, z });
+        let (lead, weights, back) = (0, None, false);
+        level.run(BlockRows { a, range, x, lead, scaling, weights, back, t, z });
         self.products = products;
         self.before = before;
     }

@@ -19,7 +19,7 @@
 //! | `alpha`, `beta` | M_s and R_s, the blocks of the band matrix |
 
 use crate::error::Error;
-use crate::kernels::panel::{Panel, set_column};
+use crate::kernels::panel::{Panel, entry, set_column};
 use crate::kernels::reduce::dot;
 use crate::operator::{BlockOperator, BlockPartials, SAFE_RANGE};
 use crate::scalar::{exponent, power_of_two};
@@ -27,7 +27,8 @@ use crate::simd::Aligned;
 
 use super::banded::{Banded, Pair};
 use super::block_basis::{BlockBasis, orthonormal};
-use super::block_stopping::{Criteria, NOISE_SAFETY, Progress};
+use super::block_progress::{NOISE_SAFETY, Progress};
+use super::block_stopping::Criteria;
 use super::lanczos::{Entries, Found, Others, Outcome, Settings, Vectors};
 use super::start;
 use super::witness::Witness;
@@ -65,6 +66,7 @@ pub(crate) fn attempt<O: BlockOperator, const B: usize>(
         return Ok(Attempt::Found(Outcome { entries, n_passes, found: None }));
     }
     process.criteria.ceiling = entries.sum_of_squares;
+    process.criteria.rounding = process.op.rounding();
     loop {
         if !process.absorb() {
             return Ok(Attempt::Declined(process.n_passes));
@@ -105,6 +107,8 @@ struct Process<'a, 's, O, const B: usize> {
 impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
     /// `None` where the start vectors are dependent.
     fn new(op: &'a mut O, settings: Settings<'s>) -> Option<Self> {
+        // An attempt at a copy may have left its scale behind.
+        op.set_exponent(0);
         let n = op.shape().1;
         let mut v = Panel::zeros(n);
         let is_warm = fill(settings, n, &mut v);
@@ -196,6 +200,7 @@ impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
         self.drowned_steps = if is_drowned { self.drowned_steps + 1 } else { 0 };
         self.drowned_steps > PATIENCE
             || self.n_measured >= MEASUREMENTS
+            || self.criteria.is_coarse(&self.progress)
             || self.criteria.is_sunk(&self.progress, &self.witnesses)
             || self.criteria.is_blurred(&self.progress, &self.matrix, &self.witnesses)
             || self.basis.len() + B > self.op.shape().1
@@ -220,14 +225,21 @@ impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
         let believed = self.progress.converged;
         let theta = dot(level, &t, &t);
         let lambda = dot(level, &z, &z) / theta;
-        let noise = self.distance(&z, norm);
+        let blur = self.distance(&z, norm);
+        let noise = match self.op.rounding() > 0.0 {
+            true => {
+                let image = self.image(&right)?;
+                self.distance(&image, norm)
+            }
+            false => blur,
+        };
         let residual_squared = theta * (lambda - theta).max(0.0);
-        self.progress.measure(theta, residual_squared, noise);
+        self.progress.measure(theta, residual_squared, noise, blur);
         if believed && !self.is_reached() {
             return Ok(None);
         }
         // A Ritz value lies below the singular value it approaches; noise must not lift it above.
-        let second = self.matrix.second(self.top.theta) - NOISE_SAFETY * noise;
+        let second = self.matrix.second(self.top.theta) - NOISE_SAFETY * blur;
         let upper = self.criteria.upper(&self.progress, &self.witnesses).sqrt();
         let sigma = self.progress.lambda.sqrt();
         let margin = self.criteria.margin;
@@ -240,6 +252,23 @@ impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
             vectors: self.settings.vectors.then(|| Vectors::from_pass(level, right, &t, &mut z)),
             others: self.others(),
         }))
+    }
+
+    /// What blocks are multiplied with takes a vector to, the mean over scales at which it is rounded differently.
+    fn image(&mut self, x: &[f64]) -> Result<Vec<f64>, Error> {
+        let scale = |c: usize| 1.0 / (2 * c + 1) as f64;
+        let last = self.v.clone();
+        for c in 0..B {
+            let column: Vec<f64> = x.iter().map(|x| x * scale(c)).collect();
+            set_column(&mut self.v, c, &column);
+        }
+        self.next_pass()?;
+        self.v = last;
+        let mean = |i: usize| {
+            let z = entry(&self.z, i);
+            (0..B).map(|c| f64::from(z[c]) / scale(c)).sum::<f64>() / B as f64
+        };
+        Ok((0..x.len()).map(mean).collect())
     }
 
     fn others(&self) -> Vec<Vec<f64>> {

@@ -9,22 +9,15 @@
 use std::cell::OnceCell;
 
 use super::banded::Banded;
-use super::bounds::{Christoffel, Noise, bisect};
+use super::block_progress::{NOISE, Progress};
+use super::bounds::{Christoffel, bisect};
 use super::stopping::{
     Target, VALUE_FAILURE_PROB, VALUE_WIDTH, crowd_failure_prob, rounding_margin,
 };
 use super::witness::Witness;
 
-/// What single precision is taken to move the image of a Ritz vector by, relative to `sigma^2`, until a pass
-/// in double has measured it.
-const NOISE: f64 = 2.4e-7;
-
-/// How much more the next measurement may find than the last.
-const NOISE_SPREAD: f64 = 1.1;
-
-/// How much larger than measured on the Ritz vector the noise may be on any other. All of it is
-/// counted as if it lay along the top singular vector, where by chance `1 / sqrt(n)` of it does.
-pub(super) const NOISE_SAFETY: f64 = 3.0;
+/// What share of the width asked for the rounding of a copy may take.
+const ROUNDING_SHARE: f64 = 0.4;
 
 /// The `rtol` from which on single precision has digits to spare.
 const COARSE: f64 = 5e-7;
@@ -54,85 +47,6 @@ const FAR: f64 = 30.0;
 /// Share of its width by which the upper bound may lie above what the witnesses prove.
 const TIGHT: f64 = 1e-3;
 
-/// What the steps so far tell.
-#[derive(Debug)]
-pub(super) struct Progress {
-    theta: f64,
-    residual_squared: f64,
-    /// The top of the band matrix.
-    ritz: f64,
-    /// The value: a lower bound of `sigma_1^2`, but for noise before the last pass.
-    pub(super) lambda: f64,
-    /// By what share of it the last step raised it.
-    rise: f64,
-    /// What single precision moves the image of a Ritz vector by, relative to `sigma^2`.
-    noise: f64,
-    n_steps: usize,
-    calm_steps: usize,
-    /// The number of steps after which the bound first met the goal.
-    bounded_at: Option<usize>,
-    /// Whether value, residual and noise are those of the last pass.
-    measured: bool,
-    pub(super) converged: bool,
-}
-
-impl Default for Progress {
-    fn default() -> Self {
-        Self {
-            theta: 0.0,
-            residual_squared: 0.0,
-            ritz: 0.0,
-            lambda: 0.0,
-            rise: 0.0,
-            noise: NOISE,
-            n_steps: 0,
-            calm_steps: 0,
-            bounded_at: None,
-            measured: false,
-            converged: false,
-        }
-    }
-}
-
-impl Progress {
-    pub(super) fn step(&mut self, theta: f64, residual_squared: f64, criteria: &Criteria) {
-        let lambda = (theta + residual_squared / theta).max(self.lambda);
-        let is_calm = lambda - self.lambda <= criteria.calm_change() * lambda;
-        self.rise = 1.0 - self.lambda / lambda;
-        self.calm_steps = if is_calm { self.calm_steps + 1 } else { 0 };
-        self.n_steps += 1;
-        self.measured = false;
-        (self.theta, self.residual_squared, self.lambda) = (theta, residual_squared, lambda);
-        self.ritz = theta;
-    }
-
-    /// Takes in what the pass in double precision found.
-    pub(super) fn measure(&mut self, theta: f64, residual_squared: f64, noise: f64) {
-        self.measured = true;
-        self.noise = noise / theta;
-        (self.theta, self.residual_squared) = (theta, residual_squared);
-        self.lambda = theta + residual_squared / theta;
-    }
-
-    /// Goes on where the last pass has found more noise than was thought.
-    pub(super) fn resume(&mut self) {
-        self.noise *= NOISE_SPREAD;
-        self.bounded_at = None;
-    }
-
-    /// The noise of so many steps.
-    fn noise(&self, n_steps: usize) -> Noise {
-        let size = NOISE_SAFETY * self.noise * self.lambda * (n_steps as f64).sqrt();
-        Noise { size, top: self.ritz }
-    }
-
-    /// The squared residual; before the last pass with what single precision will add to it.
-    fn whole_residual_squared(&self) -> f64 {
-        let noise = if self.measured { 0.0 } else { self.noise * self.theta };
-        self.residual_squared + noise * noise
-    }
-}
-
 /// The goal of a run and what it takes to tell that it is reached.
 #[derive(Debug)]
 pub(super) struct Criteria {
@@ -140,12 +54,14 @@ pub(super) struct Criteria {
     bound: Christoffel,
     /// The same for a crowd at the top, made when one is met: its threshold takes as long as a step.
     crowd: OnceCell<Christoffel>,
-    ncols: usize,
+    shape: (usize, usize),
     n_witnesses: usize,
     /// What rounding in double precision may do to sigma, relative.
     pub(super) margin: f64,
     /// The square of the Frobenius norm, a bound whatever the start.
     pub(super) ceiling: f64,
+    /// How far a copy that is multiplied with in place of the operator may be from it, in the Frobenius norm.
+    pub(super) rounding: f64,
 }
 
 impl Criteria {
@@ -159,15 +75,16 @@ impl Criteria {
             target,
             bound: christoffel(ncols, failure_prob, n_witnesses),
             crowd: OnceCell::new(),
-            ncols,
+            shape,
             n_witnesses,
             margin: rounding_margin(nrows.max(ncols)),
             ceiling: f64::INFINITY,
+            rounding: 0.0,
         }
     }
 
     /// A relative change of sigma squared that counts as none.
-    fn calm_change(&self) -> f64 {
+    pub(super) fn calm_change(&self) -> f64 {
         match self.target {
             Target::Rtol(rtol) | Target::Candidate(rtol) => 2.0 * rtol / 10.0,
             Target::Width { .. } => 0.0,
@@ -241,14 +158,15 @@ impl Criteria {
         let reach = REACH * residual.max(2.0 * rtol * theta);
         let x = lambda * (1.0 + 2.0 * rtol);
         // Single precision cannot tell apart what lies as near as this to a fine goal.
-        let excludes = |w: &Witness| !self.is_fine() && self.crowd().excludes(&w.matrix, x);
+        let excludes =
+            |w: &Witness| !self.is_fine() && self.crowd().excludes(&w.matrix, self.at_copy(x));
         matrix.count_above(theta - reach) < witnesses.len()
             || self.ceiling <= x
             || witnesses.iter().all(excludes)
     }
 
     fn crowd(&self) -> &Christoffel {
-        let Self { ncols, n_witnesses, .. } = *self;
+        let Self { shape: (_, ncols), n_witnesses, .. } = *self;
         let failure_prob = crowd_failure_prob(&self.target);
         self.crowd.get_or_init(|| christoffel(ncols, failure_prob, n_witnesses))
     }
@@ -262,19 +180,26 @@ impl Criteria {
         witnesses: &[Witness],
     ) -> bool {
         let Target::Rtol(rtol) = self.target else { return false };
-        let Progress { theta, residual_squared, noise, .. } = *progress;
+        let Progress { theta, residual_squared, blur, .. } = *progress;
         let residual = residual_squared.sqrt() / theta;
-        let gap = noise * noise / (2.0 * rtol);
+        let gap = blur * blur / (2.0 * rtol);
+        if self.rounding > 0.0 {
+            // What will be too near to tell apart at a copy shows long before the digits are there.
+            let reach = REACH * blur;
+            return residual <= reach
+                && (matrix.count_above(theta * (1.0 - gap)) > 1
+                    || matrix.count_above(theta * (1.0 - reach)) >= witnesses.len());
+        }
         self.is_fine()
             && (residual <= gap && matrix.count_above(theta * (1.0 - gap)) > 1
-                || residual <= noise && !self.is_alone(progress, matrix, witnesses, rtol))
+                || residual <= blur && !self.is_alone(progress, matrix, witnesses, rtol))
     }
 
     /// Whether nothing but the noise stands between the bound and the goal. A few steps more get most
     /// bounds clear of it, but not where most singular values lie within the width of the top.
     pub(super) fn is_drowned(&self, progress: &Progress, witnesses: &[Witness]) -> bool {
         let (width, has_width) = (self.width(), matches!(self.target, Target::Width { .. }));
-        let x = self.within(progress, width);
+        let x = self.at_copy(self.within(progress, width));
         (has_width || progress.calm_steps >= 2)
             && witnesses.iter().all(|w| self.bound.excludes(&w.matrix, x))
             && !self.is_bounded(progress, witnesses)
@@ -285,8 +210,26 @@ impl Criteria {
     pub(super) fn is_sunk(&self, progress: &Progress, witnesses: &[Witness]) -> bool {
         let x = self.within(progress, self.width()) * (1.0 + FAR * progress.rise);
         let noise = progress.noise(progress.n_steps);
-        let drowns = |w: &Witness| self.bound.is_drowned(&w.matrix, x, noise);
+        let drowns = |w: &Witness| self.bound.is_drowned(&w.matrix, self.at_copy(x), noise);
         progress.bounded_at.is_none() && self.ceiling > x && witnesses.iter().any(drowns)
+    }
+
+    /// Whether a copy is too far from the operator to say anything of use.
+    pub(super) fn is_coarse(&self, progress: &Progress) -> bool {
+        self.rounding > ROUNDING_SHARE * self.width() * progress.lambda.sqrt()
+    }
+
+    /// What single precision, or the rounding of a copy, is taken to move the image of a Ritz vector by. Entries are off
+    /// by even chances: the image of a unit vector by as much as a row or a column of theirs.
+    pub(super) fn expected_blur(&self, lambda: f64) -> f64 {
+        let (nrows, ncols) = (self.shape.0 as f64, self.shape.1 as f64);
+        NOISE.max(self.rounding * (1.0 / nrows + 1.0 / ncols).sqrt() / lambda.sqrt())
+    }
+
+    /// What the square of the copy's norm must lie below for that of the operator to lie below `x`.
+    fn at_copy(&self, x: f64) -> f64 {
+        let norm = x.sqrt() - self.rounding;
+        if self.rounding > 0.0 { norm.max(0.0) * norm } else { x }
     }
 
     /// What `sigma_1^2` must lie below for `sigma_1 <= (1 + width) * sqrt(lambda)`, rounding
@@ -299,10 +242,10 @@ impl Criteria {
     /// Whether `sigma_1 <= (1 + width) * sqrt(lambda)`, but for the failure probability.
     fn is_within(&self, progress: &Progress, witnesses: &[Witness], width: f64) -> bool {
         let x = self.within(progress, width);
-        self.ceiling <= x || self.excludes(progress, witnesses, x)
+        self.ceiling <= x || self.excludes(progress, witnesses, self.at_copy(x))
     }
 
-    /// Whether all witnesses exclude `x`, now or when the bound first met the goal.
+    /// Whether all witnesses exclude `x` for what blocks are multiplied with, now or when the bound first met the goal.
     fn excludes(&self, progress: &Progress, witnesses: &[Witness], x: f64) -> bool {
         let now = progress.noise(progress.n_steps);
         let before = |k: usize| {
@@ -327,7 +270,12 @@ impl Criteria {
         if low + width >= self.ceiling {
             return self.ceiling.max(low);
         }
-        bisect(low + 0.5 * width, low + width, TIGHT, excludes)
+        let upper = bisect(low + 0.5 * width, low + width, TIGHT, excludes);
+        if self.rounding == 0.0 {
+            return upper;
+        }
+        let norm = upper.sqrt() + self.rounding;
+        (norm * norm).min(self.ceiling.max(low))
     }
 }
 

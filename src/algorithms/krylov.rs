@@ -15,6 +15,11 @@ const LEAST_COLUMNS: usize = 96;
 /// What single precision and one pass in double can tell at best.
 const LEAST_RTOL: f64 = 1e-11;
 
+/// The same of a copy in integers of 16 bits, and the elements from which one pays: those that a second-level cache
+/// holds are read fast enough as they are.
+const LEAST_RTOL_OF_INTEGERS: f64 = 5e-7;
+const LEAST_ELEMENTS_OF_INTEGERS: usize = 1 << 22;
+
 /// The most columns at which the probability that two vectors miss the top stands clear of the noise
 /// of single precision; four vectors ask for far less of each.
 const MOST_COLUMNS_OF_TWO: usize = 8192;
@@ -59,10 +64,34 @@ fn by_block<O: Narrow>(op: &mut O, settings: Settings<'_>) -> Result<Attempt, Er
         return Ok(Attempt::Declined(0));
     }
     if op.is_narrow() {
-        return by_block_of(size, op, settings);
+        let spent = match by_integers(op, settings)? {
+            Attempt::Declined(spent) => spent,
+            found => return Ok(found),
+        };
+        return Ok(match by_block_of(size, op, settings)? {
+            Attempt::Found(outcome) => {
+                Attempt::Found(Outcome { n_passes: outcome.n_passes + spent, ..outcome })
+            }
+            Attempt::Declined(n_passes) => Attempt::Declined(n_passes + spent),
+        });
     }
     match op.narrowed()? {
         Some(copy) => by_block_of(size, &mut op.beside(&copy), settings),
+        None => Ok(Attempt::Declined(0)),
+    }
+}
+
+/// Tries a block at a copy in integers, where no more is asked for than six digits of the value.
+fn by_integers<O: Narrow>(op: &mut O, settings: Settings<'_>) -> Result<Attempt, Error> {
+    let is_value = settings.value_alone && settings.v0.is_none();
+    let (nrows, ncols) = op.shape();
+    let is_large = nrows * ncols >= LEAST_ELEMENTS_OF_INTEGERS;
+    let suits = matches!(settings.target, Target::Rtol(rtol) if rtol >= LEAST_RTOL_OF_INTEGERS);
+    if !is_value || !is_large || !suits {
+        return Ok(Attempt::Declined(0));
+    }
+    match op.fixed()? {
+        Some(copy) => by_block_of(3, &mut op.beside_fixed(&copy), settings),
         None => Ok(Attempt::Declined(0)),
     }
 }
@@ -74,6 +103,7 @@ fn by_block_of<O: BlockOperator>(
 ) -> Result<Attempt, Error> {
     match size {
         2 => attempt::<O, 2>(op, settings),
+        3 => attempt::<O, 3>(op, settings),
         _ => attempt::<O, 4>(op, settings),
     }
 }

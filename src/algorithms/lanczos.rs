@@ -47,6 +47,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) seed: u64,
     pub(crate) v0: Option<&'a [f64]>,
     pub(crate) vectors: bool,
+    /// Whether the value is all that is asked for: neither the vectors nor the second value.
+    pub(crate) value_alone: bool,
     pub(crate) others: Others,
 }
 

@@ -7,6 +7,7 @@ mod banded;
 pub(crate) mod basis;
 mod block_basis;
 mod block_lanczos;
+mod block_progress;
 mod block_stopping;
 pub(crate) mod bounds;
 pub(crate) mod certificate;

@@ -73,6 +73,8 @@ pub(crate) struct BlockRows<'a, 'w, T, const B: usize> {
     pub(crate) x: &'w [Panel<B>],
     pub(crate) lead: usize,
     pub(crate) scaling: Scaling,
+    /// What the products of every row of `a` are multiplied with besides, if with anything.
+    pub(crate) weights: Option<&'w [f32]>,
     /// Whether the strips are taken from the last to the first.
     pub(crate) back: bool,
     pub(crate) t: &'w mut [[f32; B]],
@@ -93,7 +95,7 @@ impl<T: Load<f32, 16>, const B: usize> Kernel for BlockRows<'_, '_, T, B> {
 impl<'a, T: Load<f32, 16>, const B: usize> BlockRows<'a, '_, T, B> {
     #[inline(always)]
     fn body<S: Simd, const SCALED: bool>(self, s: S, factors: (f32, f32)) {
-        let Self { a, range, x, lead, scaling, back, t, z } = self;
+        let Self { a, range, x, lead, scaling, weights, back, t, z } = self;
         let lift = Lift::<S, SCALED>::new(s, factors);
         let step = strip_rows::<T>(a.ncols(), B);
         let fetches = a.nrows() * a.ncols() * T::SIZE > LARGE;
@@ -114,9 +116,10 @@ impl<'a, T: Load<f32, 16>, const B: usize> BlockRows<'a, '_, T, B> {
             let t = &mut t[strip.rows.start - range.start..strip.rows.end - range.start];
             t.fill([0.0; B]);
             products(lift, &strip, &ahead, (x, lead), t);
-            for (y, x) in scaled.iter_mut().zip(&*t) {
+            for (i, (y, x)) in scaled.iter_mut().zip(&*t).enumerate() {
+                let weight = weights.map_or(1.0, |weights| weights[strip.rows.start + i]);
                 for c in 0..B {
-                    y[c] = x[c] * scaling.products;
+                    y[c] = x[c] * (scaling.products * weight);
                 }
             }
             update(lift, &scaled[..t.len()], &strip, &ahead, (&mut *z, lead));
@@ -211,6 +214,6 @@ pub fn block_gram_f32<const B: usize>(
     let (lead, range) = (lead(&a), 0..a.nrows());
     let (x, sum) = (&shifted(v, a.ncols(), lead)[..], &mut Panel::zeros(lead + a.ncols())[..]);
     let scaling = Scaling { products: 1.0, elements: None };
-    level.run(BlockRows { a, range, x, lead, scaling, back: false, t, z: sum });
+    level.run(BlockRows { a, range, x, lead, scaling, weights: None, back: false, t, z: sum });
     shift_back(sum, lead, z);
 }

@@ -86,20 +86,40 @@ fn dots<S, T, const SCALED: bool, const B: usize, const R: usize>(
     let mut ahead = Ahead::of(ahead, ahead.nrows() / 2 + i / 2, R / 2);
     let mut c = 0;
     while S::ROWS == 4 && c + 4 <= B {
-        match x.1 {
-            0 => dot_columns::<S, T, SCALED, B, R, 4, false>(lift, rows, ahead, x, c, t),
-            _ => dot_columns::<S, T, SCALED, B, R, 4, true>(lift, rows, ahead, x, c, t),
-        }
+        some_columns::<S, T, SCALED, B, R, 4>(lift, rows, ahead, x, c, t);
         ahead = Ahead::nothing();
         c += 4;
     }
+    while S::ROWS == 4 && c + 3 <= B {
+        some_columns::<S, T, SCALED, B, R, 3>(lift, rows, ahead, x, c, t);
+        ahead = Ahead::nothing();
+        c += 3;
+    }
     while c + 2 <= B {
-        match x.1 {
-            0 => dot_columns::<S, T, SCALED, B, R, 2, false>(lift, rows, ahead, x, c, t),
-            _ => dot_columns::<S, T, SCALED, B, R, 2, true>(lift, rows, ahead, x, c, t),
-        }
+        some_columns::<S, T, SCALED, B, R, 2>(lift, rows, ahead, x, c, t);
         ahead = Ahead::nothing();
         c += 2;
+    }
+    if c < B {
+        some_columns::<S, T, SCALED, B, R, 1>(lift, rows, ahead, x, c, t);
+    }
+}
+
+#[inline(always)]
+fn some_columns<S, T, const SCALED: bool, const B: usize, const R: usize, const C: usize>(
+    lift: Lift<S, SCALED>,
+    rows: [&[T]; R],
+    ahead: Ahead<'_, T>,
+    x: (&[Panel<B>], usize),
+    first: usize,
+    t: &mut [[f32; B]],
+) where
+    S: Simd,
+    T: Load<f32, 16>,
+{
+    match x.1 {
+        0 => dot_columns::<S, T, SCALED, B, R, C, false>(lift, rows, ahead, x, first, t),
+        _ => dot_columns::<S, T, SCALED, B, R, C, true>(lift, rows, ahead, x, first, t),
     }
 }
 

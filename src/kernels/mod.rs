@@ -13,6 +13,7 @@ pub(crate) mod cholesky;
 pub(crate) mod divide;
 pub(crate) mod eight;
 pub(crate) mod entry;
+pub(crate) mod fixed;
 pub(crate) mod fused;
 pub(crate) mod gradient;
 pub(crate) mod interleave;

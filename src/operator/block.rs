@@ -25,6 +25,12 @@ pub(crate) trait BlockOperator: LinearOperator {
     /// Whether the elements are no wider than single precision.
     fn is_narrow(&self) -> bool;
 
+    /// How far what blocks are multiplied with may be from the operator beyond what single precision makes of it:
+    /// a bound on the Frobenius norm of the difference, in the units of the scale that is set.
+    fn rounding(&self) -> f64 {
+        0.0
+    }
+
     /// `Z = B' (B V)` in single precision. `partials` is room that is kept from pass to pass.
     ///
     /// # Errors
@@ -113,30 +119,48 @@ impl<R: Runner> Dense<'_, R> {
         survey: bool,
     ) -> Result<Moments, Error> {
         match self.matrix.storage {
-            Storage::F16(a) => self.typed_pass(a, v, z, partials, survey),
-            Storage::Bf16(a) => self.typed_pass(a, v, z, partials, survey),
-            Storage::F32(a) => self.typed_pass(a, v, z, partials, survey),
+            Storage::F16(a) => self.surveying_pass(a, v, z, partials, survey),
+            Storage::Bf16(a) => self.surveying_pass(a, v, z, partials, survey),
+            Storage::F32(a) => self.surveying_pass(a, v, z, partials, survey),
             Storage::F64(_) => {
                 unreachable!("a wide matrix is never multiplied in single precision")
             }
         }
     }
 
-    fn typed_pass<T: Load<f32, 16> + Load<f64, 8>, const N: usize>(
-        &mut self,
+    fn surveying_pass<T: Load<f32, 16> + Load<f64, 8>, const N: usize>(
+        &self,
         a: MatRef<'_, T>,
         v: &[Panel<N>],
         z: &mut [Panel<N>],
         partials: &mut BlockPartials<N>,
         survey: bool,
     ) -> Result<Moments, Error> {
-        let (level, partition, factor) = (self.level, self.partition, self.factor);
+        let (level, by_columns, factor) = (self.level, self.partition.by_columns, self.factor);
+        let learn = |range: &Range<usize>| match survey {
+            true => moments(level, a, by_columns, factor, range),
+            false => Moments::EMPTY,
+        };
+        let back = partials.goes_back(survey);
+        self.typed_pass((a, None), v, z, partials, back, &learn)
+    }
+
+    /// The pass over rows that may have weights; `learn` is asked for the moments of every block.
+    pub(super) fn typed_pass<T: Load<f32, 16>, const N: usize>(
+        &self,
+        (a, weights): (MatRef<'_, T>, Option<&[f32]>),
+        v: &[Panel<N>],
+        z: &mut [Panel<N>],
+        partials: &mut BlockPartials<N>,
+        back: bool,
+        learn: &(dyn Fn(&Range<usize>) -> Moments + Sync),
+    ) -> Result<Moments, Error> {
+        let (level, partition) = (self.level, self.partition);
         let (by_columns, ncols) = (partition.by_columns, partition.ncols);
         let (carried, scaling) = scaling(self.exponent);
         let lead = if by_columns { 0 } else { lead(&a) };
         let x = Scaled::of(v, carried, (ncols, lead), by_columns);
         let mut blocks: Vec<_> = partition.ranges().enumerate().collect();
-        let back = partials.goes_back(survey);
         partials.prepare(blocks.len());
         let room = || match by_columns {
             true => Part::Entries(vec![[0.0; N]; ncols]),
@@ -144,10 +168,7 @@ impl<R: Runner> Dense<'_, R> {
         };
         let work = |(i, range): &mut (usize, Range<usize>)| {
             partials.fill(level, *i, room, |z| {
-                let moments = match survey {
-                    true => moments(level, a, by_columns, factor, range),
-                    false => Moments::EMPTY,
-                };
+                let moments = learn(range);
                 let range = range.clone();
                 match z {
                     Part::Entries(z) => {
@@ -156,7 +177,7 @@ impl<R: Runner> Dense<'_, R> {
                     Part::Panels(z) => {
                         let t = &mut vec![[0.0; N]; range.len()][..];
                         let x = &x.panels[..];
-                        level.run(BlockRows { a, range, x, lead, scaling, back, t, z });
+                        level.run(BlockRows { a, range, x, lead, scaling, weights, back, t, z });
                     }
                 }
                 moments

@@ -10,6 +10,7 @@ use crate::kernels::reduce::Moments;
 use crate::matrix::{MatRef, Matrix, Storage};
 use crate::scalar::{exponent, ldexp, power_of_two};
 
+use super::fixed::Fix;
 use super::pages::Pages;
 use super::{
     BLOCK_LEN, BlockOperator, BlockPartials, Dense, LinearOperator, MAX_EXPONENT, Runner,
@@ -30,7 +31,7 @@ pub(crate) struct Narrowed {
 }
 
 /// An operator that blocks of vectors are multiplied with at a copy.
-pub(crate) trait Narrow: BlockOperator {
+pub(crate) trait Narrow: Fix {
     /// The copy; `None` for one that would be too large, or of no use.
     ///
     /// # Errors
@@ -45,7 +46,7 @@ impl<R: Runner + Copy> Narrow for Dense<'_, R> {
     fn narrowed(&self) -> Result<Option<Narrowed>, Error> {
         let Storage::F64(a) = self.matrix.storage else { return Ok(None) };
         let len = a.nrows() * a.ncols();
-        let room = (len <= MOST_ELEMENTS).then(|| Pages::zeros(len)).flatten();
+        let room = (len <= MOST_ELEMENTS).then(|| Pages::of(len)).flatten();
         let Some(rows) = room else { return Ok(None) };
         let mut copy = Narrowed { rows, exponent: 0, moments: Moments::EMPTY };
         self.fill(a, &mut copy)?;

@@ -5,8 +5,9 @@ use core::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use super::bfloat::{narrow_bf16, single_bf16};
+use super::integer::{narrow_bf16, single_bf16, single_i16};
 use super::masks::{mask_pd, mask_ps, window_ps};
+use super::ops::ops;
 use super::permute::{pair_pd, pair_ps};
 use super::sums::{sum_each_pd, sum_each_ps, sum_pd, sum_ps};
 use super::transpose::{eight_by_eight, four_by_four};
@@ -32,20 +33,6 @@ impl Avx2 {
 fn enter<K: Kernel>(token: Avx2, kernel: K) -> K::Output {
     kernel.eval(token)
 }
-
-/// Defines operations of a tier, one line each.
-macro_rules! ops {
-    ($(fn $name:ident($self:ident $(, $arg:ident: $ty:ty)*) -> $ret:ty = $body:expr;)*) => {$(
-        #[inline(always)]
-        fn $name($self $(, $arg: $ty)*) -> $ret {
-            // SAFETY: `self` is a token or a vector made by one, and the token's `new` found
-            // every feature of the tier; loads and stores go through references to arrays of
-            // exactly the lanes they touch.
-            unsafe { $body }
-        }
-    )*};
-}
-pub(super) use ops;
 
 /// Splits eight f32 lanes into two registers of four f64.
 #[target_feature(enable = "avx2")]
@@ -355,6 +342,10 @@ impl Simd for Avx2 {
             single_bf16(_mm_loadu_si128(src.as_ptr().cast())),
             single_bf16(_mm_loadu_si128(src[8..].as_ptr().cast())),
         );
+        fn single_i16(self, src: &[i16; 16]) -> F32s = {
+            let (low, high) = single_i16(_mm256_loadu_si256(src.as_ptr().cast()));
+            F32s(low, high)
+        };
         fn narrow_f16(self, x: F32s, dst: &mut [f16; 16]) -> () = {
             const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT;
             let (low, high) = (_mm256_cvtps_ph::<NEAREST>(x.0), _mm256_cvtps_ph::<NEAREST>(x.1));

@@ -8,8 +8,8 @@ use core::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use super::avx2::ops;
-use super::bfloat::{narrow_bf16, single_bf16};
+use super::integer::{narrow_bf16, single_bf16};
+use super::ops::ops;
 use super::permute::{eight, sixteen};
 use super::sums::{sum_each_pd, sum_each_ps, sum_pd, sum_ps};
 use super::transpose::{eight_by_eight_wide, sixteen_by_sixteen};
@@ -262,6 +262,10 @@ impl Simd for Avx512 {
         fn single_bf16(self, src: &[bf16; 16]) -> F32s = {
             let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(src.as_ptr().cast()));
             F32s(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits)))
+        };
+        fn single_i16(self, src: &[i16; 16]) -> F32s = {
+            let numbers = _mm256_loadu_si256(src.as_ptr().cast());
+            F32s(_mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(numbers)))
         };
         fn narrow_f16(self, x: F32s, dst: &mut [f16; 16]) -> () = {
             const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;

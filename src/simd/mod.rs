@@ -14,10 +14,12 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
-mod bfloat;
+mod integer;
 mod level;
 #[cfg(target_arch = "x86_64")]
 mod masks;
+#[cfg(target_arch = "x86_64")]
+mod ops;
 #[cfg(target_arch = "x86_64")]
 mod permute;
 mod portable;

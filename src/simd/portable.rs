@@ -127,6 +127,10 @@ impl Simd for Portable {
         src.map(bf16::to_f32)
     }
     #[inline(always)]
+    fn single_i16(self, src: &[i16; 16]) -> [f32; 16] {
+        src.map(f32::from)
+    }
+    #[inline(always)]
     fn narrow_f16(self, x: [f32; 16], dst: &mut [f16; 16]) {
         *dst = x.map(f16::from_f32);
     }

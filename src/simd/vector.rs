@@ -137,6 +137,7 @@ pub(crate) trait Simd: Lanes<f32, 16> + Lanes<f64, 8> {
     fn widen_f32(self, src: &[f32; 8]) -> <Self as Lanes<f64, 8>>::V;
     fn single_f16(self, src: &[f16; 16]) -> <Self as Lanes<f32, 16>>::V;
     fn single_bf16(self, src: &[bf16; 16]) -> <Self as Lanes<f32, 16>>::V;
+    fn single_i16(self, src: &[i16; 16]) -> <Self as Lanes<f32, 16>>::V;
     fn narrow_f16(self, x: <Self as Lanes<f32, 16>>::V, dst: &mut [f16; 16]);
     fn narrow_bf16(self, x: <Self as Lanes<f32, 16>>::V, dst: &mut [bf16; 16]);
 
@@ -250,6 +251,7 @@ impl_widening! {
     f32 => f64, 8, widen_f32, 0.0, widen_f32_partial;
     f16 => f32, 16, single_f16, f16::ZERO;
     bf16 => f32, 16, single_bf16, bf16::ZERO;
+    i16 => f32, 16, single_i16, 0;
 }
 
 /// Implements [`Load`] for elements that are the accumulator type itself.

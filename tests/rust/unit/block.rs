@@ -106,7 +106,7 @@ fn check_along<T: Load<f32, 16>, const B: usize>(
     let pass = |(level, lead): (Level, usize)| {
         let (x, mut sum) = (&shifted(&x, ncols, lead)[..], Panel::zeros(lead + ncols));
         let (range, t, z) = (0..nrows, &mut vec![[0.0; B]; nrows][..], &mut sum[..]);
-        level.run(BlockRows { a, range, x, lead, scaling, back, t, z });
+        level.run(BlockRows { a, range, x, lead, scaling, weights: None, back, t, z });
         let mut z = Panel::zeros(ncols);
         shift_back(&sum, lead, &mut z);
         z
@@ -137,12 +137,39 @@ fn passes_agree_with_naive_sums_and_between_tiers() {
         for (j, &ncols) in NCOLS.iter().enumerate() {
             let gap = (i + j) % 3;
             check::<f32, 2>(nrows, ncols, |x| x as f32, gap);
+            check::<f32, 3>(nrows, ncols, |x| x as f32, gap);
             check::<f32, 4>(nrows, ncols, |x| x as f32, gap);
+            check::<i16, 3>(nrows, ncols, |x| (1000.0 * x) as i16, gap);
             check::<f16, 2>(nrows, ncols, f16::from_f64, gap);
             check::<bf16, 4>(nrows, ncols, bf16::from_f64, gap);
         }
     }
     check::<f32, 2>(LARGE.0, LARGE.1, |x| x as f32, 0);
+}
+
+#[test]
+fn weights_stand_for_rows_that_are_multiplied() {
+    let (nrows, ncols) = (75, 70);
+    let values: Vec<f32> = numbers(6, nrows * ncols).iter().map(|&x| x as f32).collect();
+    let steps: Vec<f32> = (0..nrows).map(|i| 2.0_f32.powi(i as i32 % 9 - 4)).collect();
+    let weights: Vec<f32> = steps.iter().map(|x| x * x).collect();
+    let scaled: Vec<f32> = (0..nrows * ncols).map(|k| values[k] * steps[k / ncols]).collect();
+    let x = panels::<3>(4, ncols);
+    for level in Level::all() {
+        let pass = |data: &[f32], weights: Option<&[f32]>| {
+            let a = MatRef::from_slice(data, nrows, ncols).unwrap();
+            let (mut z, mut t) = (Panel::zeros(ncols), vec![[0.0; 3]; nrows]);
+            // Blocks that begin in the midst of the rows find the weights of theirs.
+            for range in [0..29, 29..nrows] {
+                let (x, lead, back, t) = (&x[..], 0, false, &mut t[range.clone()]);
+                let scaling = Scaling { products: 2.0, elements: None };
+                let z = &mut z[..];
+                level.run(BlockRows { a, range, x, lead, scaling, weights, back, t, z });
+            }
+            z
+        };
+        assert_eq!(pass(&values, Some(&weights)), pass(&scaled, None), "{}", level.name());
+    }
 }
 
 #[test]
@@ -156,7 +183,8 @@ fn scaled_elements_give_the_bits_of_scaled_vectors() {
         let x = panels::<2>(3, ncols);
         let level = Level::current().unwrap();
         let (range, x, back) = (0..nrows, &x[..], false);
-        level.run(BlockRows { a, range, x, lead: 0, scaling, back, t: &mut t, z: &mut z });
+        let (lead, weights, t, z_mut) = (0, None, &mut t[..], &mut z[..]);
+        level.run(BlockRows { a, range, x, lead, scaling, weights, back, t, z: z_mut });
         z
     };
     let plain = pass(&values, Scaling { products: 1.0, elements: None });

@@ -148,15 +148,18 @@ fn blocks_meet_the_copy_and_single_vectors_the_matrix() {
 }
 
 #[test]
-fn pages_are_zero_and_begin_a_cache_line_whatever_their_number() {
-    for len in [0, 1, 1 << 10, (1 << 20) - 1, 1 << 20, (1 << 20) + 5] {
-        let mut pages = Pages::zeros(len).unwrap();
-        assert_eq!(pages.len(), len);
-        assert!(pages.iter().all(|&x| x == 0.0));
-        assert!(len == 0 || pages.as_ptr().addr().is_multiple_of(64), "{len}");
-        if let Some(last) = pages.last_mut() {
-            *last = 1.0;
+fn pages_begin_a_cache_line_whatever_their_number_and_those_of_a_copy_serve_the_next() {
+    for len in [0, 1, 1 << 10, (1 << 20) - 1, 1 << 20, (1 << 20) + 5, 1 << 22] {
+        for _ in 0..2 {
+            let mut pages = Pages::of(len).unwrap();
+            assert_eq!(pages.len(), len);
+            assert!(len == 0 || pages.as_ptr().addr().is_multiple_of(64), "{len}");
+            if let Some(last) = pages.last_mut() {
+                *last = 1.0;
+            }
+            let other = Pages::of(len).unwrap();
+            assert!(len == 0 || other.as_ptr() != pages.as_ptr(), "two copies share memory");
         }
     }
-    assert!(Pages::zeros(usize::MAX).is_none() && Pages::zeros(usize::MAX / 8).is_none());
+    assert!(Pages::of(usize::MAX).is_none() && Pages::of(usize::MAX / 8).is_none());
 }

@@ -295,3 +295,24 @@ fn widening_is_exact_for_every_finite_half() {
         }
     }
 }
+
+/// Sixteen integers in single precision.
+struct Integers([i16; 16]);
+
+impl Kernel for Integers {
+    type Output = [f32; 16];
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) -> [f32; 16] {
+        let mut lanes = [0.0; 16];
+        s.single_i16(&self.0).store(&mut lanes);
+        lanes
+    }
+}
+
+#[test]
+fn every_integer_of_sixteen_bits_is_a_single() {
+    for first in (0..=u16::MAX).step_by(16) {
+        let numbers: [i16; 16] = std::array::from_fn(|i| (first + i as u16) as i16);
+        assert_eq!(on_every_tier(|| Integers(numbers)), numbers.map(f32::from));
+    }
+}
