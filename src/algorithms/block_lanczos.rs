@@ -12,7 +12,8 @@
 //! finds its means too weak, it declines, and `lanczos` goes to work.
 //!
 //! Blocks of a matrix in double precision are multiplied with a copy in single (`operator::narrowed`), and the
-//! last pass is over the matrix itself.
+//! last pass is over the matrix itself. Large ones in single precision have a copy in integers
+//! (`operator::fixed`), whose rounding counts towards the bound; the noise is then measured at the copy.
 //!
 //! | here | Golub and Underwood, The block Lanczos method (1977) |
 //! |---|---|
@@ -46,6 +47,18 @@ pub(crate) enum Attempt {
     Found(Outcome),
     /// Without one: after so many passes this method gives way to another.
     Declined(usize),
+}
+
+impl Attempt {
+    /// The same after another attempt, which took so many passes.
+    pub(super) fn after(self, spent: usize) -> Self {
+        match self {
+            Self::Found(outcome) => {
+                Self::Found(Outcome { n_passes: outcome.n_passes + spent, ..outcome })
+            }
+            Self::Declined(n_passes) => Self::Declined(n_passes + spent),
+        }
+    }
 }
 
 /// Looks for the top singular value of `op` with a block of `B` vectors.

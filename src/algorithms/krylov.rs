@@ -64,16 +64,10 @@ fn by_block<O: Narrow>(op: &mut O, settings: Settings<'_>) -> Result<Attempt, Er
         return Ok(Attempt::Declined(0));
     }
     if op.is_narrow() {
-        let spent = match by_integers(op, settings)? {
-            Attempt::Declined(spent) => spent,
-            found => return Ok(found),
+        return match by_integers(op, settings)? {
+            Attempt::Declined(spent) => Ok(by_block_of(size, op, settings)?.after(spent)),
+            found => Ok(found),
         };
-        return Ok(match by_block_of(size, op, settings)? {
-            Attempt::Found(outcome) => {
-                Attempt::Found(Outcome { n_passes: outcome.n_passes + spent, ..outcome })
-            }
-            Attempt::Declined(n_passes) => Attempt::Declined(n_passes + spent),
-        });
     }
     match op.narrowed()? {
         Some(copy) => by_block_of(size, &mut op.beside(&copy), settings),
