@@ -63,9 +63,9 @@ macro_rules! impl_differentiable {
 }
 impl_differentiable!(f16 => F16, bf16 => Bf16, f32 => F32, f64 => F64);
 
-/// A result larger than this part of the last-level cache is stored past it: its matrix is one of
-/// many, and none of them is read before all are there.
-const SHARE: usize = 8;
+/// How many results of its size a large matrix is taken for one of: backward passes hand them in one
+/// by one, and none is read before all are there.
+const MANY: usize = 16;
 
 /// Computes every gradient, at two reads of each `G` and one of each `Y`.
 ///
@@ -91,22 +91,29 @@ pub fn gradient(gradients: Vec<AnyGradient<'_>>, control: Control<'_>) -> Result
     validate::num_threads(control.num_threads)?;
     let level = Level::current()?;
     let mut sizes = Vec::with_capacity(gradients.len());
+    let mut bytes = 0;
     for gradient in &gradients {
         with_typed!(AnyGradient, gradient, gradient => {
             validate::gradient(gradient)?;
             sizes.push(gradient.out.len());
+            bytes += size_of_val(gradient.out);
         });
     }
+    let stream = schedule::passes_caches(bytes);
     let gradients: Vec<Mutex<AnyGradient<'_>>> = gradients.into_iter().map(Mutex::new).collect();
     let work = Work { sizes: &sizes, passes: 2, whole: 0 };
     schedule::run(work, control.num_threads, control.interrupted, &|i, runner| {
         let mut gradient = gradients[i].lock().unwrap_or_else(PoisonError::into_inner);
-        with_typed!(AnyGradient, &mut *gradient, gradient => gradient.run(level, runner))
+        with_typed!(AnyGradient, &mut *gradient, gradient => gradient.run(stream, (level, runner)))
     })
 }
 
 impl<T: Differentiable> Gradient<'_, T> {
-    fn run<R: Runner + Copy>(&mut self, level: Level, runner: R) -> Result<(), Error> {
+    fn run<R: Runner + Copy>(
+        &mut self,
+        stream: bool,
+        (level, runner): (Level, R),
+    ) -> Result<(), Error> {
         let (nrows, ncols) = (self.u.len(), self.v.len());
         if self.out.is_empty() {
             return Ok(());
@@ -118,7 +125,7 @@ impl<T: Differentiable> Gradient<'_, T> {
             slope => -slope * self.inner(len, (level, runner))?,
         };
         let (scale, v) = (self.scale, self.v);
-        let stream = self.out.len() * T::SIZE > schedule::last_level_cache() / SHARE;
+        let stream = stream || schedule::passes_caches(MANY * size_of_val(self.out));
         let rows = self.grad.chunks(len).zip(self.u.chunks(block_rows));
         let mut blocks: Vec<_> = rows.zip(self.out.chunks_mut(len)).collect();
         // What the inner product read last is in the nearest cache.

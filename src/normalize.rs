@@ -276,7 +276,7 @@ impl<'a, T: Steppable> Task<'a, T> {
         if plan.n_power_iterations == 0 {
             self.take_given(0..count);
         }
-        let done = self.run_tiny(plan, steps.soft);
+        let done = self.run_tiny(plan, (steps.soft, stream));
         let mut work = Default::default();
         for i in left_over(&done, T::LANES, count) {
             self.take_given(i..i + 1);
@@ -299,7 +299,7 @@ impl<'a, T: Steppable> Task<'a, T> {
 
     /// Makes the steps on several tiny matrices at once; those that were made, as bits of a word for
     /// each vector of them.
-    fn run_tiny(&mut self, plan: Plan, soft: bool) -> Vec<u32> {
+    fn run_tiny(&mut self, plan: Plan, (soft, stream): (bool, bool)) -> Vec<u32> {
         let (nrows, ncols) = self.shape;
         let is_tiny = nrows.max(ncols) <= MAX_SIDE && nrows.min(ncols) > 0;
         let at_once = plan.n_power_iterations <= power::MOST_AT_ONCE;
@@ -318,6 +318,7 @@ impl<'a, T: Steppable> Task<'a, T> {
             given,
             sigma: self.sigma,
             divisor: Divisor { coefficients: self.coefficients, soft },
+            stream,
             n_power_iterations: plan.n_power_iterations,
             eps: plan.eps,
             rows_first: plan.rows_first,

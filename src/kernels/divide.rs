@@ -12,11 +12,17 @@ pub(crate) struct Ratio<A> {
 }
 
 impl<A: Real> Ratio<A> {
+    /// The ratio for a divisor that lies far from the ends of the range.
+    #[inline(always)]
+    pub(super) fn ordinary(divisor: A) -> Self {
+        Self { shift: A::from_f64(1.0), divisor }
+    }
+
     /// The ratio for a divisor of any size, zero, infinity and NaN included.
     pub(crate) fn new(d: f64) -> Self {
         let limit = A::SAFE_EXPONENT;
         if d == 0.0 || !d.is_finite() || exponent(d).abs() <= limit {
-            return Self { shift: A::from_f64(1.0), divisor: A::from_f64(d) };
+            return Self::ordinary(A::from_f64(d));
         }
         let shift = power_of_two(-exponent(d).clamp(-limit, limit));
         Self { shift: A::from_f64(shift), divisor: A::from_f64(d * shift) }
@@ -81,10 +87,14 @@ where
     }
 }
 
-/// As [`divide`], with aligned stores past the caches.
+/// As [`divide`], with aligned stores past the caches; the caller ends with a fence.
 #[inline(always)]
-fn divide_streaming<S, T, A, const L: usize>(s: S, src: &[T], ratio: Ratio<A>, dst: &mut [T])
-where
+pub(super) fn divide_streaming<S, T, A, const L: usize>(
+    s: S,
+    src: &[T],
+    ratio: Ratio<A>,
+    dst: &mut [T],
+) where
     S: Simd + Lanes<A, L>,
     T: Save<A, L>,
     A: Real,
@@ -99,7 +109,6 @@ where
     for (chunk, slot) in chunks.iter().zip(slots) {
         T::stream(s, T::load(s, chunk).mul(shift).div(divisor), slot);
     }
-    s.fence();
     divide::<S, T, A, L>(s, tail, ratio, last);
 }
 
@@ -129,6 +138,7 @@ macro_rules! impl_divide {
             fn eval<S: Simd>(self, s: S) {
                 if self.stream {
                     divide_streaming::<S, T, $a, $lanes>(s, self.src, self.ratio, self.dst);
+                    s.fence();
                 } else {
                     divide::<S, T, $a, $lanes>(s, self.src, self.ratio, self.dst);
                 }

@@ -2,15 +2,19 @@
 
 #![expect(clippy::needless_range_loop, reason = "one index runs over several arrays of lanes")]
 
-use crate::simd::{Kernel, Lanes, Load, Real, Save, Simd, Vector};
+use crate::simd::{Kernel, LINE, Lanes, Load, Real, Save, Simd, Vector};
 
-use super::divide::Divisor;
+use super::divide::{Divisor, Ratio, divide_streaming};
 use super::entry::Entry;
 use super::lanewise::Lanewise;
 use super::turn::interleave;
 use super::weave::Weave;
 
 pub(crate) use super::turn::MAX_SIDE;
+
+/// Bytes of a matrix from which on stores past the caches pay: the lines that it shares with its
+/// neighbours are fetched all the same.
+const FEW_LINES: usize = 8 * LINE;
 
 /// Two kinds of vectors to begin with, where they do not lie in the place of the result.
 pub type Given<'a, A> = (Option<&'a [A]>, Option<&'a [A]>);
@@ -36,6 +40,8 @@ pub(crate) struct TinySteps<'a, T, A> {
     /// One for each matrix.
     pub(crate) sigma: &'a mut [f64],
     pub(crate) divisor: Divisor<'a>,
+    /// Whether to store what is divided past the caches, where a matrix is a few cache lines.
+    pub(crate) stream: bool,
     /// Without one, sigma is that at the given vectors.
     pub(crate) n_power_iterations: usize,
     pub(crate) eps: f64,
@@ -66,6 +72,9 @@ impl<T, A> TinySteps<'_, T, A> {
                 false => self.group::<S, L, N, NN>(s, group, &mut lanes, &tables),
             };
             self.done[word] = done;
+        }
+        if self.stream {
+            s.fence();
         }
     }
 
@@ -174,11 +183,15 @@ impl<T, A> TinySteps<'_, T, A> {
             // The others are divided by one: they stay what they are, or are written again later.
             return divide(s, a, out, s.load(divisors), Some(spread));
         }
+        let stream = self.stream && size * T::SIZE >= FEW_LINES;
         for l in 0..count {
-            if done >> l & 1 == 1 {
-                let own = l * size..(l + 1) * size;
-                let divisor = s.splat(divisors[l]);
-                divide(s, a.map(|a| &a[own.clone()]), &mut out[own], divisor, None);
+            let own = l * size..(l + 1) * size;
+            match a.map(|a| &a[own.clone()]) {
+                _ if done >> l & 1 == 0 => {}
+                Some(a) if stream => {
+                    divide_streaming(s, a, Ratio::ordinary(divisors[l]), &mut out[own]);
+                }
+                a => divide(s, a, &mut out[own], s.splat(divisors[l]), None),
             }
         }
     }

@@ -11,6 +11,6 @@ mod share;
 mod threads;
 
 pub(crate) use batch::{Work, run};
-pub(crate) use cache::{last_level_cache, passes_caches};
+pub(crate) use cache::passes_caches;
 pub use threads::num_threads;
 pub(crate) use threads::set_num_threads;

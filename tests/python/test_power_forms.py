@@ -57,6 +57,28 @@ def test_bits_of_a_large_matrix_are_same_for_any_threads(order, shape):
     )
 
 
+@pytest.mark.parametrize("name", DTYPES)
+@pytest.mark.parametrize("side", [(3, 3), (13, 12), (33, 40), (130, 97), (700, 530)], ids=str)
+def test_results_that_pass_the_caches_have_the_bits_of_one_alone(name, side):
+    dtype = np.dtype(DTYPES[name])
+    # Just beyond the 8 MiB from which on results are stored past the caches, and off their lines.
+    count = (9 << 20) // (side[0] * side[1] * dtype.itemsize)
+    few = random(8 * side[0], side[1]).reshape(8, *side).astype(dtype)
+    room = np.zeros(count * side[0] * side[1] + 3, dtype)
+    out = room[3:].reshape(count, *side)
+    stack = few[np.arange(count) % 8]
+    u, v = unit_vectors(few.shape)
+    starts = [x[np.arange(count) % 8] for x in (u, v)]
+    spectral_normalize(stack, *starts, n_power_iterations=2, out=out)
+    alone = [
+        spectral_normalize(a, x, y, n_power_iterations=2).weight
+        for a, x, y in zip(few, u, v, strict=True)
+    ]
+    for i, expected in enumerate(alone):
+        assert (out[i::8] == expected).all()
+    assert not room[:3].any()
+
+
 def test_bits_are_same_in_every_tier():
     code = """
 import numpy as np, ml_dtypes, rsspecnorm

@@ -48,9 +48,11 @@ def matrix_norm(tensor: Tensor, *, rtol: float | None = None) -> Tensor:
     Notes
     -----
     CPU tensors go to the core (see `rsspecnorm.leading_triplet`), others through a Lanczos process
-    of torch matvecs on their device, which looks at its error every 16 steps. The gradient is
-    ``u v^H``, 0 where the norm is 0; a second derivative goes through torch's decomposition. Inside
-    transforms of `torch.func` and compiled graphs this is torch's own function.
+    of torch matvecs on their device, which looks at its error every 16 steps. Where no gradient is
+    asked for, the core looks for the value alone (see `rsspecnorm.spectral_norm`), which is quicker
+    for large matrices and equal within `rtol`. The gradient is ``u v^H``, 0 where the norm is 0; a
+    second derivative goes through torch's decomposition. Inside transforms of `torch.func` and
+    compiled graphs this is torch's own function.
 
     Examples
     --------
@@ -73,7 +75,7 @@ def matrix_norm(tensor: Tensor, *, rtol: float | None = None) -> Tensor:
     wide = tensor.to(accumulator(tensor.dtype))
     if in_transform() or torch.compiler.is_compiling() or tensor.is_meta:
         return torch.linalg.matrix_norm(wide, 2)
-    sigma: Tensor = _Norm.apply(tensor, rtol)
+    sigma: Tensor = _Norm.apply(tensor, rtol, torch.is_grad_enabled())
     return sigma
 
 
@@ -81,8 +83,10 @@ class _Norm(Function):
     """tensor -> sigma, differentiated by u v^H."""
 
     @staticmethod
-    def forward(ctx: Any, tensor: Tensor, rtol: float | None) -> Tensor:
-        """Find the leading triplet."""
+    def forward(ctx: Any, tensor: Tensor, rtol: float | None, is_recorded: bool) -> Tensor:
+        """Find the leading triplet, or the value alone where nothing will come back."""
+        if core_serves(tensor) and not (is_recorded and ctx.needs_input_grad[0]):
+            return _value_by_core(tensor, rtol)
         sigma, u, v = triplet(tensor.detach(), rtol)
         ctx.save_for_backward(tensor, sigma, u, v)
         return sigma
@@ -94,10 +98,10 @@ class _Norm(Function):
         tensor, sigma, u, v = ctx.saved_tensors
         if torch.is_grad_enabled():
             wide = torch.linalg.matrix_norm(tensor.to(accumulator(tensor.dtype)), 2)
-            return *torch.autograd.grad(wide, tensor, grad, create_graph=True), None
+            return *torch.autograd.grad(wide, tensor, grad, create_graph=True), None, None
         grad = torch.where(sigma == 0, 0.0, grad)
         left = u * grad[..., None]
-        return (left[..., None] * v.conj()[..., None, :]).to(tensor.dtype), None
+        return (left[..., None] * v.conj()[..., None, :]).to(tensor.dtype), None, None
 
 
 def triplet(tensor: Tensor, rtol: float | None = None) -> tuple[Tensor, Tensor, Tensor]:
@@ -110,6 +114,11 @@ def _by_core(tensor: Tensor, rtol: float | None) -> tuple[Tensor, Tensor, Tensor
     wide = accumulator(tensor.dtype)
     sigma, u, v = (torch.as_tensor(x).to(wide) for x in (top.sigma, top.u, top.v))
     return sigma, u, v
+
+
+def _value_by_core(tensor: Tensor, rtol: float | None) -> Tensor:
+    sigma = rsspecnorm.spectral_norm(as_read(tensor), rtol=rtol)
+    return torch.as_tensor(sigma).to(accumulator(tensor.dtype))
 
 
 def _by_torch(tensor: Tensor, rtol: float | None) -> tuple[Tensor, Tensor, Tensor]:

@@ -29,6 +29,17 @@ def test_matrix_norm_equals_torchs(dtype, shape):
         torch.testing.assert_close(a.grad, wide.grad, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("shape", [(40, 30), (3, 200, 150), (2100, 2050)], ids=str)
+def test_matrix_norm_needs_no_gradient(shape):
+    a = torch.randn(shape, requires_grad=True)
+    sigma = matrix_norm(a)
+    assert sigma.requires_grad
+    for alone in (matrix_norm(a.detach()), torch.no_grad()(matrix_norm)(a)):
+        assert not alone.requires_grad
+        assert alone.dtype == sigma.dtype
+        torch.testing.assert_close(alone, sigma.detach(), rtol=2e-6, atol=0)
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
 def test_matrix_norm_passes_gradcheck(dtype):
     a = torch.randn(2, 4, 5, dtype=dtype, requires_grad=True)

@@ -82,6 +82,8 @@ impl<T: StepKernels> Stack<T> {
             given,
             sigma: &mut self.sigma,
             divisor: Divisor { coefficients: &self.coefficients, soft: false },
+            // It shows in no bit.
+            stream: rows_first,
             n_power_iterations: steps,
             eps: EPS,
             rows_first,
