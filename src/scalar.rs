@@ -32,9 +32,9 @@ impl Element for bf16 {
     }
 }
 
-/// What a copy may hold (`operator::fixed`); nobody's matrix does.
-impl Element for i16 {
-    const NAME: &'static str = "int16";
+/// What a copy may hold, two numbers in a word (`kernels::fixed`); nobody's matrix does.
+impl Element for i32 {
+    const NAME: &'static str = "int32";
     fn to_f64(self) -> f64 {
         f64::from(self)
     }

@@ -130,8 +130,9 @@ impl<const B: usize> BlockBasis<B> {
         let (a, range) = (self.matrix(first, self.len, self.stride), 0..self.len - first);
         let (x, t) = (&before[..], &mut products[..]);
         let scaling = Scaling { products: -1.0, elements: None };
-        let (lead, weights, back) = (0, None, false);
-        level.run(BlockRows { a, range, x, lead, scaling, weights, back, t, z });
+        // Between two blocks the pass over the matrix has sent long vectors out of the near caches.
+        let (lead, weights, back, far) = (0, None, false, self.n >= LONG);
+        level.run(BlockRows { a, range, x, lead, scaling, weights, back, far, t, z });
         self.products = products;
         self.before = before;
     }

@@ -65,6 +65,11 @@ pub(crate) fn lead<T: Element>(a: &MatRef<'_, T>) -> usize {
     if pays && nrows > 1 && place(0) == place(1) { place(0) / T::SIZE / QUAD * QUAD } else { 0 }
 }
 
+/// Whether a matrix is so large that its rows are worth fetching ahead of their use.
+pub(crate) fn is_far<T: Element>(a: &MatRef<'_, T>) -> bool {
+    a.nrows() * a.ncols() * T::SIZE > LARGE
+}
+
 /// A piece of a pass over rows: `t` has an entry per row of `range`.
 pub(crate) struct BlockRows<'a, 'w, T, const B: usize> {
     pub(crate) a: MatRef<'a, T>,
@@ -77,6 +82,8 @@ pub(crate) struct BlockRows<'a, 'w, T, const B: usize> {
     pub(crate) weights: Option<&'w [f32]>,
     /// Whether the strips are taken from the last to the first.
     pub(crate) back: bool,
+    /// Whether rows are fetched ahead of their use.
+    pub(crate) far: bool,
     pub(crate) t: &'w mut [[f32; B]],
     pub(crate) z: &'w mut [Panel<B>],
 }
@@ -95,10 +102,9 @@ impl<T: Load<f32, 16>, const B: usize> Kernel for BlockRows<'_, '_, T, B> {
 impl<'a, T: Load<f32, 16>, const B: usize> BlockRows<'a, '_, T, B> {
     #[inline(always)]
     fn body<S: Simd, const SCALED: bool>(self, s: S, factors: (f32, f32)) {
-        let Self { a, range, x, lead, scaling, weights, back, t, z } = self;
+        let Self { a, range, x, lead, scaling, weights, back, far, t, z } = self;
         let lift = Lift::<S, SCALED>::new(s, factors);
         let step = strip_rows::<T>(a.ncols(), B);
-        let fetches = a.nrows() * a.ncols() * T::SIZE > LARGE;
         let count = range.len().div_ceil(step);
         let cut = |rows: Range<usize>| Strip { a, rows, columns: 0..a.ncols() };
         // Past its end a block goes on to fetch what most likely comes next.
@@ -112,7 +118,7 @@ impl<'a, T: Load<f32, 16>, const B: usize> BlockRows<'a, '_, T, B> {
         let mut scaled = [[0.0; B]; MAX_ROWS];
         for i in 0..count {
             let strip = cut(rows(i));
-            let ahead = if fetches { cut(rows(i + 1)) } else { strip.no_rows() };
+            let ahead = if far { cut(rows(i + 1)) } else { strip.no_rows() };
             let t = &mut t[strip.rows.start - range.start..strip.rows.end - range.start];
             t.fill([0.0; B]);
             products(lift, &strip, &ahead, (x, lead), t);
@@ -214,6 +220,7 @@ pub fn block_gram_f32<const B: usize>(
     let (lead, range) = (lead(&a), 0..a.nrows());
     let (x, sum) = (&shifted(v, a.ncols(), lead)[..], &mut Panel::zeros(lead + a.ncols())[..]);
     let scaling = Scaling { products: 1.0, elements: None };
-    level.run(BlockRows { a, range, x, lead, scaling, weights: None, back: false, t, z: sum });
+    let (weights, back, far) = (None, false, is_far(&a));
+    level.run(BlockRows { a, range, x, lead, scaling, weights, back, far, t, z: sum });
     shift_back(sum, lead, z);
 }

@@ -27,10 +27,10 @@ pub(super) fn products<S, T, const SCALED: bool, const B: usize>(
     S: Simd,
     T: Load<f32, 16>,
 {
-    for first in (0..strip.columns.len().div_ceil(PANEL)).step_by(TILE) {
+    for first in (0..(strip.columns.len() * T::VECTORS).div_ceil(PANEL)).step_by(TILE) {
         let (tile, ahead) = (cut(strip, first), cut(ahead, first));
         // With lanes before the first entry, two tiles share the panel in which the first of them ends.
-        let end = first + (lead + tile.columns.len()).div_ceil(PANEL);
+        let end = first + (lead + tile.columns.len() * T::VECTORS).div_ceil(PANEL);
         tile_products(lift, &tile, &ahead, (&x[first..end], lead), t);
     }
 }
@@ -38,8 +38,9 @@ pub(super) fn products<S, T, const SCALED: bool, const B: usize>(
 /// The columns of a tile, whose first is the first of panel `k`.
 #[inline(always)]
 fn cut<'a, T: Load<f32, 16>>(strip: &Strip<'a, T>, k: usize) -> Strip<'a, T> {
-    let start = strip.columns.start + k * PANEL;
-    Strip { columns: start..(start + TILE * PANEL).min(strip.columns.end), ..strip.clone() }
+    let start = strip.columns.start + k * PANEL / T::VECTORS;
+    let end = start + TILE * PANEL / T::VECTORS;
+    Strip { columns: start..end.min(strip.columns.end), ..strip.clone() }
 }
 
 #[inline(always)]
@@ -160,19 +161,21 @@ fn dot_columns<
     for r in 0..R {
         body[r] = &rows[r][before..].as_chunks::<PANEL>().0[..n];
     }
-    for (k, panel) in x[..n].iter().enumerate() {
-        let mut y = [lift.splat(0.0); C];
-        for (y, column) in y.iter_mut().zip(&panel.0[first..first + C]) {
-            *y = lift.panel(column);
-        }
+    for (k, panels) in x[..n * T::VECTORS].chunks_exact(T::VECTORS).enumerate() {
         match R {
             4 => ahead.fetch::<S, 2>(lift.s, 2 * k),
             _ => ahead.fetch::<S, 1>(lift.s, k),
         }
-        for r in 0..R {
-            let a = lift.load(&body[r][k]);
-            for c in 0..C {
-                sums[r][c] = a.mul_add(y[c], sums[r][c]);
+        for (i, panel) in panels.iter().enumerate() {
+            let mut y = [lift.splat(0.0); C];
+            for (y, column) in y.iter_mut().zip(&panel.0[first..first + C]) {
+                *y = lift.panel(column);
+            }
+            for r in 0..R {
+                let a = lift.load_nth(&body[r][k], i);
+                for c in 0..C {
+                    sums[r][c] = a.mul_add(y[c], sums[r][c]);
+                }
             }
         }
     }
@@ -180,7 +183,7 @@ fn dot_columns<
         // Rows that begin within a panel have one chunk more than whole panels.
         ahead.fetch::<S, 2>(lift.s, 2 * n);
     }
-    if let Some(panel) = x.get(n) {
+    if let Some(panel) = x.get(n * T::VECTORS) {
         for r in 0..R {
             let a = lift.load_partial(&rows[r][before + n * PANEL..]);
             for (sum, column) in sums[r].iter_mut().zip(&panel.0[first..first + C]) {

@@ -9,7 +9,7 @@ use crate::simd::{Lanes, Load, Simd, Vector};
 
 use super::lift::{Ahead, Lift};
 use super::panel::{PANEL, Panel, head};
-use super::rows::{Strip, chunks_at};
+use super::rows::Strip;
 
 /// Rows that pass by while panels stay in registers, where there are many.
 const GROUP: usize = 64;
@@ -66,7 +66,7 @@ fn update_by_four<S, T, const SCALED: bool, const B: usize>(
         }
     }
     let (rows, ahead) = (strip.group::<4>(0), Ahead::of(ahead, 0, 2));
-    let n = strip.columns.len() / PANEL;
+    let n = strip.columns.len() / PANEL * T::VECTORS;
     let mut k = 0;
     while B == 2 && k + 8 <= n {
         ahead.fetch::<S, 16>(lift.s, 2 * k);
@@ -97,20 +97,26 @@ fn four_panels<S, T, const SCALED: bool, const B: usize, const W: usize>(
     T: Load<f32, 16>,
 {
     let z: &mut [Panel<B>; W] = (&mut z[k..k + W]).try_into().expect("the range has W panels");
-    let mut parts: [&[[T; PANEL]; W]; 4] = [chunks_at(rows[0], k); 4];
+    let mut parts = [chunks_of::<T, W>(rows[0], k); 4];
     for r in 1..4 {
-        parts[r] = chunks_at(rows[r], k);
+        parts[r] = chunks_of::<T, W>(rows[r], k);
     }
     let mut sums = loaded(lift, z);
     for (part, y) in parts.iter().zip(y) {
         for w in 0..W {
-            let a = lift.load(&part[w]);
+            let a = lift.load_nth(&part[w / T::VECTORS], w % T::VECTORS);
             for (sum, y) in sums[w].iter_mut().zip(y) {
                 *sum = a.mul_add(*y, *sum);
             }
         }
     }
     store(&sums, z);
+}
+
+/// What `W` panels are updated by, the first of which is panel `k`.
+#[inline(always)]
+fn chunks_of<T: Load<f32, 16>, const W: usize>(row: &[T], k: usize) -> &[[T; PANEL]] {
+    &row.as_chunks().0[k / T::VECTORS..(k + W) / T::VECTORS]
 }
 
 /// Panels of `Z` in registers.
@@ -178,7 +184,7 @@ fn update_group<S, T, const SCALED: bool, const B: usize>(
     S: Simd,
     T: Load<f32, 16>,
 {
-    let n = rows.first().map_or(0, |row| row.len());
+    let n = rows.first().map_or(0, |row| row.len()) * T::VECTORS;
     let mut k = 0;
     while S::TILE == 8 && B == 2 && k + 8 <= n {
         update_panels::<S, T, SCALED, B, 8>(lift, t, rows, next, k, z);
@@ -188,7 +194,7 @@ fn update_group<S, T, const SCALED: bool, const B: usize>(
         update_panels::<S, T, SCALED, B, 4>(lift, t, rows, next, k, z);
         k += 4;
     }
-    while B == 2 && k + 2 <= n {
+    while (B == 2 || T::VECTORS == 2) && k + 2 <= n {
         update_panels::<S, T, SCALED, B, 2>(lift, t, rows, next, k, z);
         k += 2;
     }
@@ -196,7 +202,7 @@ fn update_group<S, T, const SCALED: bool, const B: usize>(
         update_panels::<S, T, SCALED, B, 1>(lift, t, rows, next, k, z);
         k += 1;
     }
-    for chunk in next.iter().filter_map(|row| row.get(n)) {
+    for chunk in next.iter().filter_map(|row| row.get(n / T::VECTORS)) {
         lift.s.prefetch(chunk);
     }
 }
@@ -217,14 +223,14 @@ fn update_panels<S, T, const SCALED: bool, const B: usize, const W: usize>(
     let z: &mut [Panel<B>; W] = (&mut z[k..k + W]).try_into().expect("the range has W panels");
     let mut sums = loaded(lift, z);
     for (i, (row, t)) in rows.iter().zip(t).enumerate() {
-        let row = &row[k..k + W];
+        let row = &row[k / T::VECTORS..(k + W) / T::VECTORS];
         if let Some(next) = next.get(i) {
-            for x in &next[k..k + W] {
+            for x in &next[k / T::VECTORS..(k + W) / T::VECTORS] {
                 lift.s.prefetch(x);
             }
         }
         for w in 0..W {
-            let a = lift.load(&row[w]);
+            let a = lift.load_nth(&row[w / T::VECTORS], w % T::VECTORS);
             for (sum, &t) in sums[w].iter_mut().zip(t) {
                 *sum = a.mul_add(lift.splat(t), *sum);
             }

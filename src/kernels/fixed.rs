@@ -1,4 +1,8 @@
 //! Rows rounded to integers of 16 bits, and what the same read learns of their entries.
+//!
+//! Two integers share a word, so that one conversion makes single precision of sixteen upper ones: of a
+//! cache line of words, the upper halves are sixteen numbers and the lower ones the sixteen that follow. What
+//! lies below an upper half counts as its fraction, and it is rounded with that in mind.
 
 use std::ops::Range;
 
@@ -7,17 +11,26 @@ use crate::simd::{Kernel, Lanes, Load, Simd, Vector};
 
 use super::reduce::{Moments, row_moments};
 
+/// Words of a line, which hold twice as many numbers.
+pub(crate) const LINE: usize = 16;
+
+/// The exponent of the unit that numbers are loaded in.
+pub(crate) const UNIT_EXPONENT: i32 = 16;
+
 /// The integer that the largest entry of a row becomes.
 const LARGEST: f32 = i16::MAX as f32;
 
 /// `x + SHIFT` has the integer nearest to `x` in its last bits, while that fits 16 of them.
 const SHIFT: f32 = 1.5 * (1 << 23) as f32;
 
-/// Rows of smaller entries become zeros: their steps would be no normal numbers.
-const LEAST: f64 = 1e-30;
+/// Rows of smaller entries become zeros: the squares of their steps would be no normal numbers.
+const LEAST: f64 = 1e-14;
 
 /// What an entry is off by at most, in steps of its row, since both the step and its reciprocal are rounded.
 const OFF_BY_STEPS: f64 = 0.004;
+
+/// The lower half of a word.
+const LOWER: u32 = 0xffff;
 
 /// What may be lost of a sum of squares in single precision.
 const LOST: f64 = 1e-3;
@@ -27,9 +40,9 @@ const LOST: f64 = 1e-3;
 pub(crate) struct FixRows<'a, 'w> {
     pub(crate) a: MatRef<'a, f32>,
     pub(crate) rows: Range<usize>,
-    /// Numbers from a row to the next.
+    /// Words from a row to the next, whole lines.
     pub(crate) stride: usize,
-    pub(crate) out: &'w mut [i16],
+    pub(crate) out: &'w mut [i32],
     /// The square of the step of each row.
     pub(crate) squares: &'w mut [f32],
 }
@@ -41,6 +54,7 @@ impl Kernel for FixRows<'_, '_> {
     fn eval<S: Simd>(self, s: S) -> (Moments, f64) {
         let (mut moments, mut off) = (Moments::EMPTY, 0.0);
         let ncols = self.a.ncols() as f64;
+        let end = self.rows.end;
         let out = self.out.chunks_mut(self.stride).zip(self.squares);
         for (i, (out, square)) in self.rows.zip(out) {
             let row = self.a.row(i);
@@ -53,7 +67,8 @@ impl Kernel for FixRows<'_, '_> {
             }
             let (step, steps) = (max_abs as f32 / LARGEST, LARGEST / max_abs as f32);
             *square = step * step;
-            let sum = f64::from(fix_row(s, row, steps, out)) * (1.0 + LOST);
+            let next = if i + 1 < end { self.a.row(i + 1) } else { &[] };
+            let sum = f64::from(fix_row(s, (row, next), steps, out)) * (1.0 + LOST);
             let of_row = f64::from(step) * (sum.sqrt() + OFF_BY_STEPS * ncols.sqrt());
             off += of_row * of_row;
         }
@@ -61,21 +76,38 @@ impl Kernel for FixRows<'_, '_> {
     }
 }
 
-/// Stores the integers nearest to `steps * row`; the sum of the squares of what they are off by.
+/// Stores the integers nearest to `steps * row`; the sum of the squares of what they are off by. The row that comes
+/// next is fetched meanwhile.
 #[inline(always)]
-fn fix_row<S: Simd>(s: S, row: &[f32], steps: f32, out: &mut [i16]) -> f32 {
+fn fix_row<S: Simd>(s: S, (row, next): (&[f32], &[f32]), steps: f32, words: &mut [i32]) -> f32 {
     let splat = <S as Lanes<f32, 16>>::splat;
     let (steps, shift, minus) = (splat(s, steps), splat(s, SHIFT), splat(s, -1.0));
     let mut sums = [splat(s, 0.0); 2];
-    let mut lanes = [0.0; 16];
-    for (k, (chunk, out)) in row.chunks(16).zip(out.chunks_mut(16)).enumerate() {
-        let x = <f32 as Load<f32, 16>>::load_first(s, chunk);
+    let (mut upper, mut lower, mut fractions) = ([0.0; LINE], [0.0; LINE], [0.0; LINE]);
+    let pairs = row.chunks(2 * LINE).zip(words.as_chunks_mut::<LINE>().0);
+    for (k, (pair, words)) in pairs.enumerate() {
+        if let Some(next) = next.get(2 * LINE * k..2 * LINE * (k + 1)) {
+            s.prefetch(&next[0]);
+            s.prefetch(&next[LINE]);
+        }
+        let (first, second) = pair.split_at(pair.len().min(LINE));
+        let x = <f32 as Load<f32, 16>>::load_first(s, second);
         let shifted = x.mul(steps).add(shift);
         let off = x.mul_add(steps, shifted.sub(shift).mul(minus));
-        sums[k % 2] = off.mul_add(off, sums[k % 2]);
-        shifted.store(&mut lanes);
-        for (out, x) in out.iter_mut().zip(&lanes) {
-            *out = x.to_bits() as i16;
+        sums[1] = off.mul_add(off, sums[1]);
+        shifted.store(&mut lower);
+        for (fraction, x) in fractions.iter_mut().zip(&lower) {
+            *fraction = (x.to_bits() & LOWER) as i32 as f32 / (LOWER + 1) as f32;
+        }
+        let fraction = <S as Lanes<f32, 16>>::load(s, &fractions);
+        let x = <f32 as Load<f32, 16>>::load_first(s, first);
+        let shifted = x.mul_add(steps, fraction.mul(minus)).add(shift);
+        // The sum is rounded as the load of the word will be.
+        let off = x.mul_add(steps, shifted.sub(shift).add(fraction).mul(minus));
+        sums[0] = off.mul_add(off, sums[0]);
+        shifted.store(&mut upper);
+        for ((word, x), y) in words.iter_mut().zip(&upper).zip(&lower) {
+            *word = (x.to_bits() << 16 | y.to_bits() & LOWER) as i32;
         }
     }
     sums[0].add(sums[1]).sum()

@@ -20,9 +20,14 @@ impl<S: Simd, const SCALED: bool> Lift<S, SCALED> {
         Self { s, first: splat(s, first), rest: splat(s, rest) }
     }
 
+    /// Vector `i` of those that the elements make.
     #[inline(always)]
-    pub(super) fn load<T: Load<f32, 16>>(self, src: &[T; 16]) -> <S as Lanes<f32, 16>>::V {
-        let x = T::load(self.s, src);
+    pub(super) fn load_nth<T: Load<f32, 16>>(
+        self,
+        src: &[T; 16],
+        i: usize,
+    ) -> <S as Lanes<f32, 16>>::V {
+        let x = T::load_nth(self.s, src, i);
         if SCALED { x.mul(self.first).mul(self.rest) } else { x }
     }
 

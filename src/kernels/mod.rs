@@ -68,3 +68,7 @@ mod divide_tests;
 #[cfg(test)]
 #[path = "../../tests/rust/unit/tiny.rs"]
 mod tiny_tests;
+
+#[cfg(test)]
+#[path = "../../tests/rust/unit/words.rs"]
+mod words_tests;

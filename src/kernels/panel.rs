@@ -50,10 +50,11 @@ pub(crate) const QUAD: usize = 4;
 
 /// The panels of vectors of length `n` with `lead` lanes before their first entry.
 pub(crate) fn shifted<const B: usize>(v: &[Panel<B>], n: usize, lead: usize) -> Vec<Panel<B>> {
-    if lead == 0 {
-        return v.to_vec();
-    }
     let mut panels = Panel::zeros(lead + n);
+    if lead == 0 {
+        panels[..v.len()].copy_from_slice(v);
+        return panels;
+    }
     move_lanes(v, &mut panels, -((lead / QUAD) as isize));
     panels
 }
@@ -61,7 +62,7 @@ pub(crate) fn shifted<const B: usize>(v: &[Panel<B>], n: usize, lead: usize) -> 
 /// The same back again.
 pub(crate) fn shift_back<const B: usize>(x: &[Panel<B>], lead: usize, z: &mut [Panel<B>]) {
     match lead {
-        0 => z.copy_from_slice(x),
+        0 => z.copy_from_slice(&x[..z.len()]),
         _ => move_lanes(x, z, (lead / QUAD) as isize),
     }
 }

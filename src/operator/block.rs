@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::error::Error;
-use crate::kernels::block::{BlockCols, BlockRows, Scaling, lead};
+use crate::kernels::block::{BlockCols, BlockRows, Scaling, is_far, lead};
 use crate::kernels::panel::{Panel, add, entry, set_entry, shift_back, shifted};
 use crate::kernels::reduce::Moments;
 use crate::matrix::{MatRef, Storage};
@@ -142,13 +142,14 @@ impl<R: Runner> Dense<'_, R> {
             false => Moments::EMPTY,
         };
         let back = partials.goes_back(survey);
-        self.typed_pass((a, None), v, z, partials, back, &learn)
+        self.typed_pass((a, None, self.exponent), v, z, partials, back, &learn)
     }
 
-    /// The pass over rows that may have weights; `learn` is asked for the moments of every block.
+    /// The pass over rows that may have weights, times `2^-exponent`; `learn` is asked for the moments of every
+    /// block.
     pub(super) fn typed_pass<T: Load<f32, 16>, const N: usize>(
         &self,
-        (a, weights): (MatRef<'_, T>, Option<&[f32]>),
+        (a, weights, exponent): (MatRef<'_, T>, Option<&[f32]>, i32),
         v: &[Panel<N>],
         z: &mut [Panel<N>],
         partials: &mut BlockPartials<N>,
@@ -156,10 +157,14 @@ impl<R: Runner> Dense<'_, R> {
         learn: &(dyn Fn(&Range<usize>) -> Moments + Sync),
     ) -> Result<Moments, Error> {
         let (level, partition) = (self.level, self.partition);
-        let (by_columns, ncols) = (partition.by_columns, partition.ncols);
-        let (carried, scaling) = scaling(self.exponent);
-        let lead = if by_columns { 0 } else { lead(&a) };
-        let x = Scaled::of(v, carried, (ncols, lead), by_columns);
+        let by_columns = partition.by_columns;
+        let (carried, scaling) = scaling(exponent);
+        // Rows of words may hold more numbers than the operator has columns.
+        let (ncols, lead) = match by_columns {
+            true => (partition.ncols, 0),
+            false => (a.ncols() * T::VECTORS, lead(&a)),
+        };
+        let (x, far) = (Scaled::of(v, carried, (ncols, lead), by_columns), is_far(&a));
         let mut blocks: Vec<_> = partition.ranges().enumerate().collect();
         partials.prepare(blocks.len());
         let room = || match by_columns {
@@ -177,7 +182,18 @@ impl<R: Runner> Dense<'_, R> {
                     Part::Panels(z) => {
                         let t = &mut vec![[0.0; N]; range.len()][..];
                         let x = &x.panels[..];
-                        level.run(BlockRows { a, range, x, lead, scaling, weights, back, t, z });
+                        level.run(BlockRows {
+                            a,
+                            range,
+                            x,
+                            lead,
+                            scaling,
+                            weights,
+                            back,
+                            far,
+                            t,
+                            z,
+                        });
                     }
                 }
                 moments

@@ -4,10 +4,8 @@
 //! Each row has a step of its own, so the copy is `S K` with integers `K`, and `K' (S^2 (K V))` is a pass
 //! over `K` with weights.
 
-use ndarray::{ArrayView2, s};
-
 use crate::error::Error;
-use crate::kernels::fixed::FixRows;
+use crate::kernels::fixed::{FixRows, LINE, UNIT_EXPONENT};
 use crate::kernels::panel::Panel;
 use crate::kernels::reduce::Moments;
 use crate::matrix::{MatRef, Storage};
@@ -20,13 +18,11 @@ use super::{BlockOperator, BlockPartials, Dense, LinearOperator, Runner, SAFE_RA
 /// memory there is.
 const MOST_ELEMENTS: usize = 1 << 27;
 
-/// Numbers of a row are a multiple of this, so that each begins a cache line.
-const LINE: usize = 32;
-
 /// A matrix as integers, times the step of each row.
 #[derive(Debug)]
 pub(crate) struct Fixed {
-    numbers: Pages,
+    words: Pages,
+    /// Words of a row, whole cache lines.
     stride: usize,
     /// The square of the step of each row.
     squares: Vec<f32>,
@@ -51,12 +47,12 @@ pub(crate) trait Fix: BlockOperator {
 impl<R: Runner + Copy> Fix for Dense<'_, R> {
     fn fixed(&self) -> Result<Option<Fixed>, Error> {
         let Storage::F32(a) = self.matrix.storage else { return Ok(None) };
-        let stride = a.ncols().next_multiple_of(LINE);
+        let stride = a.ncols().div_ceil(2 * LINE) * LINE;
         let len = a.nrows() * stride;
-        let suits = !self.partition.by_columns && len <= MOST_ELEMENTS;
-        let Some(numbers) = suits.then(|| Pages::of(len / 2)).flatten() else { return Ok(None) };
+        let suits = !self.partition.by_columns && len <= MOST_ELEMENTS / 2;
+        let Some(words) = suits.then(|| Pages::of(len)).flatten() else { return Ok(None) };
         let (squares, moments) = (vec![0.0; a.nrows()], Moments::EMPTY);
-        let mut copy = Fixed { numbers, stride, squares, moments, rounding: 0.0 };
+        let mut copy = Fixed { words, stride, squares, moments, rounding: 0.0 };
         self.round(a, &mut copy)?;
         let Moments { max_abs, .. } = copy.moments;
         // What is far from one is left to those who can scale it.
@@ -73,8 +69,8 @@ impl<R: Runner> Dense<'_, R> {
     /// Rounds the rows, block by block.
     fn round(&self, a: MatRef<'_, f32>, copy: &mut Fixed) -> Result<(), Error> {
         let (level, stride, rows) = (self.level, copy.stride, self.partition.block_rows);
-        let numbers: &mut [i16] = bytemuck::cast_slice_mut(&mut copy.numbers);
-        let pieces = numbers.chunks_mut(rows * stride).zip(copy.squares.chunks_mut(rows));
+        let words: &mut [i32] = bytemuck::cast_slice_mut(&mut copy.words);
+        let pieces = words.chunks_mut(rows * stride).zip(copy.squares.chunks_mut(rows));
         let mut pieces: Vec<_> = self
             .partition
             .ranges()
@@ -95,11 +91,9 @@ impl<R: Runner> Dense<'_, R> {
 }
 
 impl Fixed {
-    fn rows(&self, ncols: usize) -> MatRef<'_, i16> {
-        let numbers = bytemuck::cast_slice(&self.numbers);
-        let all = ArrayView2::from_shape((self.squares.len(), self.stride), numbers);
-        let rows = all.expect("rows of whole lines").slice_move(s![.., ..ncols]);
-        MatRef::from_view(rows).expect("its rows are contiguous")
+    fn rows(&self) -> MatRef<'_, i32> {
+        let words = bytemuck::cast_slice(&self.words);
+        MatRef::from_slice(words, self.squares.len(), self.stride).expect("rows of whole lines")
     }
 }
 
@@ -141,7 +135,8 @@ impl<R: Runner> BlockOperator for Beside<'_, '_, R> {
         z: &mut [Panel<N>],
         partials: &mut BlockPartials<N>,
     ) -> Result<(), Error> {
-        let rows = (self.copy.rows(self.op.partition.ncols), Some(&self.copy.squares[..]));
+        let exponent = self.op.exponent + UNIT_EXPONENT;
+        let rows = (self.copy.rows(), Some(&self.copy.squares[..]), exponent);
         let back = partials.goes_back(false);
         self.op.typed_pass(rows, v, z, partials, back, &|_| Moments::EMPTY).map(|_| ())
     }

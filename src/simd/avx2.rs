@@ -5,7 +5,7 @@ use core::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use super::integer::{narrow_bf16, single_bf16, single_i16};
+use super::integer::{lower_i32, narrow_bf16, single_bf16};
 use super::masks::{mask_pd, mask_ps, window_ps};
 use super::ops::ops;
 use super::permute::{pair_pd, pair_ps};
@@ -342,10 +342,14 @@ impl Simd for Avx2 {
             single_bf16(_mm_loadu_si128(src.as_ptr().cast())),
             single_bf16(_mm_loadu_si128(src[8..].as_ptr().cast())),
         );
-        fn single_i16(self, src: &[i16; 16]) -> F32s = {
-            let (low, high) = single_i16(_mm256_loadu_si256(src.as_ptr().cast()));
-            F32s(low, high)
-        };
+        fn single_i32(self, src: &[i32; 16]) -> F32s = F32s(
+            _mm256_cvtepi32_ps(_mm256_loadu_si256(src.as_ptr().cast())),
+            _mm256_cvtepi32_ps(_mm256_loadu_si256(src[8..].as_ptr().cast())),
+        );
+        fn lower_i32(self, src: &[i32; 16]) -> F32s = F32s(
+            lower_i32(_mm256_loadu_si256(src.as_ptr().cast())),
+            lower_i32(_mm256_loadu_si256(src[8..].as_ptr().cast())),
+        );
         fn narrow_f16(self, x: F32s, dst: &mut [f16; 16]) -> () = {
             const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT;
             let (low, high) = (_mm256_cvtps_ph::<NEAREST>(x.0), _mm256_cvtps_ph::<NEAREST>(x.1));

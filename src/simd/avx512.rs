@@ -263,9 +263,11 @@ impl Simd for Avx512 {
             let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(src.as_ptr().cast()));
             F32s(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits)))
         };
-        fn single_i16(self, src: &[i16; 16]) -> F32s = {
-            let numbers = _mm256_loadu_si256(src.as_ptr().cast());
-            F32s(_mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(numbers)))
+        fn single_i32(self, src: &[i32; 16]) -> F32s =
+            F32s(_mm512_cvtepi32_ps(_mm512_loadu_si512(src.as_ptr().cast())));
+        fn lower_i32(self, src: &[i32; 16]) -> F32s = {
+            let words = _mm512_loadu_si512(src.as_ptr().cast());
+            F32s(_mm512_cvtepi32_ps(_mm512_slli_epi32::<16>(words)))
         };
         fn narrow_f16(self, x: F32s, dst: &mut [f16; 16]) -> () = {
             const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;

@@ -1,4 +1,4 @@
-//! bf16 and 16-bit integers, which the AVX2 and AVX-512 tiers convert by integer operations.
+//! bf16 and pairs of 16-bit integers, which the AVX2 and AVX-512 tiers convert by integer operations.
 
 use core::arch::x86_64::*;
 
@@ -9,15 +9,11 @@ pub(super) fn single_bf16(bits: __m128i) -> __m256 {
     _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(bits)))
 }
 
-/// Sixteen integers, exactly.
+/// What the lower halves of eight words are in the place of the upper ones.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(super) fn single_i16(numbers: __m256i) -> (__m256, __m256) {
-    let (low, high) = (_mm256_castsi256_si128(numbers), _mm256_extracti128_si256::<1>(numbers));
-    (
-        _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(low)),
-        _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(high)),
-    )
+pub(super) fn lower_i32(words: __m256i) -> __m256 {
+    _mm256_cvtepi32_ps(_mm256_slli_epi32::<16>(words))
 }
 
 /// The upper halves of eight f32, rounded to the nearest, ties to even; a NaN stays one.

@@ -127,8 +127,12 @@ impl Simd for Portable {
         src.map(bf16::to_f32)
     }
     #[inline(always)]
-    fn single_i16(self, src: &[i16; 16]) -> [f32; 16] {
-        src.map(f32::from)
+    fn single_i32(self, src: &[i32; 16]) -> [f32; 16] {
+        src.map(|x| x as f32)
+    }
+    #[inline(always)]
+    fn lower_i32(self, src: &[i32; 16]) -> [f32; 16] {
+        src.map(|x| (x << 16) as f32)
     }
     #[inline(always)]
     fn narrow_f16(self, x: [f32; 16], dst: &mut [f16; 16]) {

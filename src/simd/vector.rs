@@ -137,7 +137,10 @@ pub(crate) trait Simd: Lanes<f32, 16> + Lanes<f64, 8> {
     fn widen_f32(self, src: &[f32; 8]) -> <Self as Lanes<f64, 8>>::V;
     fn single_f16(self, src: &[f16; 16]) -> <Self as Lanes<f32, 16>>::V;
     fn single_bf16(self, src: &[bf16; 16]) -> <Self as Lanes<f32, 16>>::V;
-    fn single_i16(self, src: &[i16; 16]) -> <Self as Lanes<f32, 16>>::V;
+    /// Words as numbers, rounded to the nearest, ties to even.
+    fn single_i32(self, src: &[i32; 16]) -> <Self as Lanes<f32, 16>>::V;
+    /// The same with the lower 16 bits of each in the place of the upper ones, exactly.
+    fn lower_i32(self, src: &[i32; 16]) -> <Self as Lanes<f32, 16>>::V;
     fn narrow_f16(self, x: <Self as Lanes<f32, 16>>::V, dst: &mut [f16; 16]);
     fn narrow_bf16(self, x: <Self as Lanes<f32, 16>>::V, dst: &mut [bf16; 16]);
 
@@ -170,7 +173,17 @@ pub(crate) trait Kernel {
 /// Elements that can be loaded as lanes of the accumulator type `A`, exactly.
 pub(crate) trait Load<A: Real, const L: usize>: Element {
     const PAD: Self;
+
+    /// How many vectors `L` elements make: words may hold two numbers.
+    const VECTORS: usize = 1;
+
     fn load<S: Simd + Lanes<A, L>>(s: S, src: &[Self; L]) -> <S as Lanes<A, L>>::V;
+
+    /// Loads vector `i` of those that the elements make.
+    #[inline(always)]
+    fn load_nth<S: Simd + Lanes<A, L>>(s: S, src: &[Self; L], _i: usize) -> <S as Lanes<A, L>>::V {
+        Self::load(s, src)
+    }
 
     /// Loads fewer than `L` elements; the missing lanes are zero.
     #[inline(always)]
@@ -251,7 +264,22 @@ impl_widening! {
     f32 => f64, 8, widen_f32, 0.0, widen_f32_partial;
     f16 => f32, 16, single_f16, f16::ZERO;
     bf16 => f32, 16, single_bf16, bf16::ZERO;
-    i16 => f32, 16, single_i16, 0;
+}
+
+/// Two numbers of 16 bits each, in units of `2^16`: the upper one with the lower one as its fraction.
+impl Load<f32, 16> for i32 {
+    const PAD: Self = 0;
+    const VECTORS: usize = 2;
+
+    #[inline(always)]
+    fn load<S: Simd>(s: S, src: &[Self; 16]) -> <S as Lanes<f32, 16>>::V {
+        s.single_i32(src)
+    }
+
+    #[inline(always)]
+    fn load_nth<S: Simd>(s: S, src: &[Self; 16], i: usize) -> <S as Lanes<f32, 16>>::V {
+        if i == 0 { s.single_i32(src) } else { s.lower_i32(src) }
+    }
 }
 
 /// Implements [`Load`] for elements that are the accumulator type itself.

@@ -296,23 +296,32 @@ fn widening_is_exact_for_every_finite_half() {
     }
 }
 
-/// Sixteen integers in single precision.
-struct Integers([i16; 16]);
+/// Sixteen words in single precision, and their lower halves.
+struct Words([i32; 16]);
 
-impl Kernel for Integers {
-    type Output = [f32; 16];
+impl Kernel for Words {
+    type Output = [[f32; 16]; 2];
     #[inline(always)]
-    fn eval<S: Simd>(self, s: S) -> [f32; 16] {
-        let mut lanes = [0.0; 16];
-        s.single_i16(&self.0).store(&mut lanes);
+    fn eval<S: Simd>(self, s: S) -> [[f32; 16]; 2] {
+        let mut lanes = [[0.0; 16]; 2];
+        s.single_i32(&self.0).store(&mut lanes[0]);
+        s.lower_i32(&self.0).store(&mut lanes[1]);
         lanes
     }
 }
 
 #[test]
-fn every_integer_of_sixteen_bits_is_a_single() {
+fn words_are_rounded_to_the_nearest_and_their_lower_halves_are_exact() {
     for first in (0..=u16::MAX).step_by(16) {
-        let numbers: [i16; 16] = std::array::from_fn(|i| (first + i as u16) as i16);
-        assert_eq!(on_every_tier(|| Integers(numbers)), numbers.map(f32::from));
+        let words: [i32; 16] = std::array::from_fn(|i| {
+            let lower = u32::from(first) + i as u32;
+            (lower.wrapping_mul(40_503) << 16 | lower) as i32
+        });
+        let [all, lower] = on_every_tier(|| Words(words));
+        for (i, word) in words.into_iter().enumerate() {
+            // Double precision has every word; the ties of a cast from it go to even.
+            assert_eq!(all[i], f64::from(word) as f32);
+            assert_eq!(lower[i], f32::from(word as i16) * 65536.0);
+        }
     }
 }
