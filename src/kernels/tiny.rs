@@ -14,7 +14,7 @@ pub(crate) use super::turn::MAX_SIDE;
 
 /// Bytes of a matrix from which on stores past the caches pay: the lines that it shares with its
 /// neighbours are fetched all the same.
-const FEW_LINES: usize = 8 * LINE;
+const FEW_LINES: usize = 16 * LINE;
 
 /// Two kinds of vectors to begin with, where they do not lie in the place of the result.
 pub type Given<'a, A> = (Option<&'a [A]>, Option<&'a [A]>);

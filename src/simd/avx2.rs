@@ -7,7 +7,7 @@ use half::{bf16, f16};
 
 use super::integer::{lower_i32, narrow_bf16, single_bf16};
 use super::masks::{mask_pd, mask_ps, window_ps};
-use super::ops::ops;
+use super::ops::{memory_ops, ops};
 use super::permute::{pair_pd, pair_ps};
 use super::sums::{sum_each_pd, sum_each_ps, sum_pd, sum_ps};
 use super::transpose::{eight_by_eight, four_by_four};
@@ -373,18 +373,7 @@ impl Simd for Avx2 {
         }
     }
 
-    #[inline(always)]
-    fn fence(self) {
-        // SAFETY: every CPU of this tier has SSE.
-        unsafe { _mm_sfence() }
-    }
-
-    #[inline(always)]
-    fn prefetch<T>(self, x: &T) {
-        // SAFETY: a prefetch of any address is a hint that cannot fault, and every CPU of this
-        // tier has SSE.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(x).cast()) }
-    }
+    memory_ops!();
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> K::Output {

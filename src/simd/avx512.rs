@@ -9,7 +9,7 @@ use core::arch::x86_64::*;
 use half::{bf16, f16};
 
 use super::integer::{narrow_bf16, single_bf16};
-use super::ops::ops;
+use super::ops::{memory_ops, ops};
 use super::permute::{eight, sixteen};
 use super::sums::{sum_each_pd, sum_each_ps, sum_pd, sum_ps};
 use super::transpose::{eight_by_eight_wide, sixteen_by_sixteen};
@@ -293,18 +293,7 @@ impl Simd for Avx512 {
         }
     }
 
-    #[inline(always)]
-    fn fence(self) {
-        // SAFETY: every CPU of this tier has SSE.
-        unsafe { _mm_sfence() }
-    }
-
-    #[inline(always)]
-    fn prefetch<T>(self, x: &T) {
-        // SAFETY: a prefetch of any address is a hint that cannot fault, and every CPU of this
-        // tier has SSE.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(x).cast()) }
-    }
+    memory_ops!();
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> K::Output {

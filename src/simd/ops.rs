@@ -13,3 +13,35 @@ macro_rules! ops {
     )*};
 }
 pub(super) use ops;
+
+/// Defines what both tiers do alike about memory that is not, or not yet, in a cache.
+macro_rules! memory_ops {
+    () => {
+        #[inline(always)]
+        fn stream_bytes(self, src: &[u8; 32], dst: &mut [u8; 32]) {
+            if !dst.as_ptr().addr().is_multiple_of(32) {
+                *dst = *src;
+                return;
+            }
+            // SAFETY: the token proves AVX; `src` and `dst` hold the register, `dst` is aligned to 32 bytes.
+            unsafe {
+                let bytes = _mm256_loadu_si256(src.as_ptr().cast());
+                _mm256_stream_si256(dst.as_mut_ptr().cast(), bytes);
+            }
+        }
+
+        #[inline(always)]
+        fn fence(self) {
+            // SAFETY: every CPU of this tier has SSE.
+            unsafe { _mm_sfence() }
+        }
+
+        #[inline(always)]
+        fn prefetch<T>(self, x: &T) {
+            // SAFETY: a prefetch of any address is a hint that cannot fault, and every CPU of this
+            // tier has SSE.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(x).cast()) }
+        }
+    };
+}
+pub(super) use memory_ops;

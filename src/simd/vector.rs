@@ -152,6 +152,12 @@ pub(crate) trait Simd: Lanes<f32, 16> + Lanes<f64, 8> {
         self.widen_f32(&lanes)
     }
 
+    /// Copies past the caches, where `dst` is aligned for it; what follows must not read it soon.
+    #[inline(always)]
+    fn stream_bytes(self, src: &[u8; 32], dst: &mut [u8; 32]) {
+        *dst = *src;
+    }
+
     /// Makes the stores past the caches visible to other threads, before they are told of them.
     #[inline(always)]
     fn fence(self) {}
@@ -314,10 +320,7 @@ pub(crate) trait Save<A: Real, const L: usize>: Load<A, L> {
     fn save<S: Simd + Lanes<A, L>>(s: S, x: <S as Lanes<A, L>>::V, dst: &mut [Self]);
 
     /// Stores all lanes, past the caches where that can be.
-    #[inline(always)]
-    fn stream<S: Simd + Lanes<A, L>>(s: S, x: <S as Lanes<A, L>>::V, dst: &mut [Self; L]) {
-        Self::save(s, x, dst);
-    }
+    fn stream<S: Simd + Lanes<A, L>>(s: S, x: <S as Lanes<A, L>>::V, dst: &mut [Self; L]);
 }
 
 /// Implements [`Save`] by a tier's narrowing stores.
@@ -332,6 +335,13 @@ macro_rules! impl_narrowing {
                 let mut lanes = [<Self as Load<f32, 16>>::PAD; 16];
                 s.$narrow(x, &mut lanes);
                 dst.copy_from_slice(&lanes[..dst.len()]);
+            }
+
+            #[inline(always)]
+            fn stream<S: Simd>(s: S, x: <S as Lanes<f32, 16>>::V, dst: &mut [Self; 16]) {
+                let mut lanes = [<Self as Load<f32, 16>>::PAD; 16];
+                s.$narrow(x, &mut lanes);
+                s.stream_bytes(bytemuck::cast_ref(&lanes), bytemuck::cast_mut(dst));
             }
         }
     )*};
