@@ -272,7 +272,8 @@ impl_widening! {
     bf16 => f32, 16, single_bf16, bf16::ZERO;
 }
 
-/// Two numbers of 16 bits each, in units of `2^16`: the upper one with the lower one as its fraction.
+/// Two numbers of 16 bits each, in units of `2^16`: the upper one, with the lower one as its fraction, rounded as the
+/// vector it is; then the lower one, exactly.
 impl Load<f32, 16> for i32 {
     const PAD: Self = 0;
     const VECTORS: usize = 2;
