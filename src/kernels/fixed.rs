@@ -7,12 +7,12 @@
 use std::ops::Range;
 
 use crate::matrix::MatRef;
-use crate::simd::{Kernel, Lanes, Load, Simd, Vector};
+use crate::simd::{Kernel, LINE, Lanes, Load, Simd, Vector};
 
 use super::reduce::{Moments, row_moments};
 
-/// Words of a line, which hold twice as many numbers.
-pub(crate) const LINE: usize = 16;
+/// Words of a cache line, which hold twice as many numbers.
+pub(crate) const WORDS: usize = LINE / size_of::<i32>();
 
 /// The exponent of the unit that numbers are loaded in.
 pub(crate) const UNIT_EXPONENT: i32 = 16;
@@ -83,14 +83,14 @@ fn fix_row<S: Simd>(s: S, (row, next): (&[f32], &[f32]), steps: f32, words: &mut
     let splat = <S as Lanes<f32, 16>>::splat;
     let (steps, shift, minus) = (splat(s, steps), splat(s, SHIFT), splat(s, -1.0));
     let mut sums = [splat(s, 0.0); 2];
-    let (mut upper, mut lower, mut fractions) = ([0.0; LINE], [0.0; LINE], [0.0; LINE]);
-    let pairs = row.chunks(2 * LINE).zip(words.as_chunks_mut::<LINE>().0);
+    let (mut upper, mut lower, mut fractions) = ([0.0; WORDS], [0.0; WORDS], [0.0; WORDS]);
+    let pairs = row.chunks(2 * WORDS).zip(words.as_chunks_mut::<WORDS>().0);
     for (k, (pair, words)) in pairs.enumerate() {
-        if let Some(next) = next.get(2 * LINE * k..2 * LINE * (k + 1)) {
+        if let Some(next) = next.get(2 * WORDS * k..2 * WORDS * (k + 1)) {
             s.prefetch(&next[0]);
-            s.prefetch(&next[LINE]);
+            s.prefetch(&next[WORDS]);
         }
-        let (first, second) = pair.split_at(pair.len().min(LINE));
+        let (first, second) = pair.split_at(pair.len().min(WORDS));
         let x = <f32 as Load<f32, 16>>::load_first(s, second);
         let shifted = x.mul(steps).add(shift);
         let off = x.mul_add(steps, shifted.sub(shift).mul(minus));

@@ -5,7 +5,7 @@
 //! over `K` with weights.
 
 use crate::error::Error;
-use crate::kernels::fixed::{FixRows, LINE, UNIT_EXPONENT};
+use crate::kernels::fixed::{FixRows, UNIT_EXPONENT, WORDS};
 use crate::kernels::panel::Panel;
 use crate::kernels::reduce::Moments;
 use crate::matrix::{MatRef, Storage};
@@ -14,9 +14,9 @@ use crate::scalar::ldexp;
 use super::pages::Pages;
 use super::{BlockOperator, BlockPartials, Dense, LinearOperator, Runner, SAFE_RANGE};
 
-/// Elements of a copy at most, a quarter of a gibibyte: a matrix that is mapped from a file may be larger than the
+/// Words of a copy at most, a quarter of a gibibyte: a matrix that is mapped from a file may be larger than the
 /// memory there is.
-const MOST_ELEMENTS: usize = 1 << 27;
+const MOST_WORDS: usize = 1 << 26;
 
 /// A matrix as integers, times the step of each row.
 #[derive(Debug)]
@@ -47,9 +47,9 @@ pub(crate) trait Fix: BlockOperator {
 impl<R: Runner + Copy> Fix for Dense<'_, R> {
     fn fixed(&self) -> Result<Option<Fixed>, Error> {
         let Storage::F32(a) = self.matrix.storage else { return Ok(None) };
-        let stride = a.ncols().div_ceil(2 * LINE) * LINE;
+        let stride = a.ncols().div_ceil(2 * WORDS) * WORDS;
         let len = a.nrows() * stride;
-        let suits = !self.partition.by_columns && len <= MOST_ELEMENTS / 2;
+        let suits = !self.partition.by_columns && len <= MOST_WORDS;
         let Some(words) = suits.then(|| Pages::of(len)).flatten() else { return Ok(None) };
         let (squares, moments) = (vec![0.0; a.nrows()], Moments::EMPTY);
         let mut copy = Fixed { words, stride, squares, moments, rounding: 0.0 };
