@@ -31,6 +31,7 @@ pub(crate) mod product;
 pub(crate) mod reduce;
 mod rows;
 pub(crate) mod skinny;
+mod solved;
 pub(crate) mod step;
 mod strip;
 pub(crate) mod symmetric;

@@ -2,12 +2,14 @@
 
 #![expect(clippy::needless_range_loop, reason = "one index runs over several arrays of lanes")]
 
-use crate::simd::{Kernel, LINE, Lanes, Load, Real, Save, Simd, Vector};
+use std::ops::Range;
 
-use super::divide::{Divisor, Ratio, divide_streaming};
-use super::entry::Entry;
+use crate::simd::{Kernel, LINE, Lanes, Load, Real, Save, Simd};
+
+use super::divide::Divisor;
 use super::lanewise::Lanewise;
-use super::turn::interleave;
+use super::solved::{Solved, Spread};
+use super::turn::interleave_from;
 use super::weave::Weave;
 
 pub(crate) use super::turn::MAX_SIDE;
@@ -63,40 +65,70 @@ impl<T, A> TinySteps<'_, T, A> {
         let fewest = if N > MAX_SIDE / 2 { L / 4 } else { 2 };
         let mut lanes = Lanewise::<A, L, N, NN>::new(self.shape, self.eps);
         let tables = Tables::new(self.shape);
-        let count = self.sigma.len();
+        let (count, size) = (self.sigma.len(), self.shape.0 * self.shape.1);
+        let (is_spread, stream) = (size < L, self.streams());
+        let mut solved = Solved::none();
         for word in 0..count.div_ceil(L) {
             let group = word * L..((word + 1) * L).min(count);
-            let few = group.len() < fewest;
-            let done = match few {
-                true => 0,
-                false => self.group::<S, L, N, NN>(s, group, &mut lanes, &tables),
-            };
-            self.done[word] = done;
+            if group.len() < fewest {
+                self.done[word] = 0;
+                continue;
+            }
+            self.exchange(s, group.start, &mut lanes, &solved);
+            solved = self.group::<S, L, N, NN>(s, group, &mut lanes, &tables);
+            self.done[word] = solved.done;
+            if is_spread {
+                solved.divide_spread(s, size, &tables.spread, &mut self.cells);
+                solved = Solved::none();
+            }
         }
+        solved.divide(s, size, 0..L, stream, &mut self.cells);
         if self.stream {
             s.fence();
         }
     }
 
+    /// Brings the matrices of a group into lanes, and divides those of the group before one by one meanwhile: what
+    /// is stored leaves the core while the others are turned.
+    #[inline(always)]
+    fn exchange<S, const L: usize, const N: usize, const NN: usize>(
+        &mut self,
+        s: S,
+        start: usize,
+        lanes: &mut Lanewise<A, L, N, NN>,
+        before: &Solved<A, L>,
+    ) where
+        S: Simd + Lanes<A, L>,
+        T: Save<A, L>,
+        A: Real + Save<A, L>,
+    {
+        let size = self.shape.0 * self.shape.1;
+        let (steps, stream) = (size.div_ceil(L), self.streams());
+        for k in 0..steps {
+            let source = match &self.cells {
+                Cells::Apart(a, _) => a,
+                Cells::InPlace(a) => &**a,
+            };
+            interleave_from(s, &source[start * size..], size, k * L, &mut lanes.a);
+            before.divide(s, size, L * k / steps..L * (k + 1) / steps, stream, &mut self.cells);
+        }
+    }
+
+    /// Solves the group of matrices that is in the lanes.
     #[inline(always)]
     fn group<S, const L: usize, const N: usize, const NN: usize>(
         &mut self,
         s: S,
-        group: std::ops::Range<usize>,
+        group: Range<usize>,
         lanes: &mut Lanewise<A, L, N, NN>,
         tables: &Tables<A, L>,
-    ) -> u32
+    ) -> Solved<A, L>
     where
         S: Simd + Lanes<A, L>,
         T: Save<A, L>,
         A: Real + Save<A, L> + Load<f64, 8>,
     {
         let ((nrows, ncols), start) = (self.shape, group.start);
-        let source = match &self.cells {
-            Cells::Apart(a, _) => a,
-            Cells::InPlace(a) => &**a,
-        };
-        interleave(s, &source[start * nrows * ncols..], nrows * ncols, &mut lanes.a);
         let moves = self.n_power_iterations > 0;
         if self.rows_first || !moves {
             let x = self.given.0.unwrap_or(self.x);
@@ -118,13 +150,18 @@ impl<T, A> TinySteps<'_, T, A> {
             tables.x.hand_back(s, done, &lanes.x, x);
             tables.y.hand_back(s, done, &lanes.y, y);
         }
-        self.divide(s, done, group, &lanes.divisor, &tables.spread);
-        done
+        Solved { group, done, divisors: lanes.divisor }
+    }
+
+    /// Whether quotients are stored past the caches.
+    #[inline(always)]
+    fn streams(&self) -> bool {
+        self.stream && self.shape.0 * self.shape.1 * size_of::<T>() >= FEW_LINES
     }
 
     /// The coefficients of a group, one where there is no matrix; none where all are one.
     #[inline(always)]
-    fn coefficients<const L: usize>(&self, group: std::ops::Range<usize>) -> Option<[f64; L]> {
+    fn coefficients<const L: usize>(&self, group: Range<usize>) -> Option<[f64; L]> {
         match self.divisor.coefficients {
             [1.0] => None,
             [c] => Some([*c; L]),
@@ -138,12 +175,7 @@ impl<T, A> TinySteps<'_, T, A> {
 
     /// Stores sigma of the lanes that are done.
     #[inline(always)]
-    fn keep_sigma<const L: usize>(
-        &mut self,
-        done: u32,
-        group: std::ops::Range<usize>,
-        sigma: &[f64; L],
-    ) {
+    fn keep_sigma<const L: usize>(&mut self, done: u32, group: Range<usize>, sigma: &[f64; L]) {
         let own = &mut self.sigma[group];
         if done.count_ones() as usize == L
             && let Ok(own) = <&mut [f64; L]>::try_from(&mut *own)
@@ -154,44 +186,6 @@ impl<T, A> TinySteps<'_, T, A> {
         for (l, (own, sigma)) in own.iter_mut().zip(sigma).enumerate() {
             if done >> l & 1 == 1 {
                 *own = *sigma;
-            }
-        }
-    }
-
-    /// Divides the matrices of the lanes that are done.
-    #[inline(always)]
-    fn divide<S, const L: usize>(
-        &mut self,
-        s: S,
-        done: u32,
-        group: std::ops::Range<usize>,
-        divisors: &[A; L],
-        spread: &Spread<L>,
-    ) where
-        S: Simd + Lanes<A, L>,
-        T: Save<A, L>,
-        A: Real + Load<A, L>,
-    {
-        let (size, count) = (self.shape.0 * self.shape.1, group.len());
-        let range = group.start * size..group.end * size;
-        let (a, out) = match &mut self.cells {
-            Cells::Apart(_, None) => return,
-            Cells::Apart(a, Some(out)) => (Some(&a[range.clone()]), &mut out[range]),
-            Cells::InPlace(out) => (None, &mut out[range]),
-        };
-        if size < L {
-            // The others are divided by one: they stay what they are, or are written again later.
-            return divide(s, a, out, s.load(divisors), Some(spread));
-        }
-        let stream = self.stream && size * T::SIZE >= FEW_LINES;
-        for l in 0..count {
-            let own = l * size..(l + 1) * size;
-            match a.map(|a| &a[own.clone()]) {
-                _ if done >> l & 1 == 0 => {}
-                Some(a) if stream => {
-                    divide_streaming(s, a, Ratio::ordinary(divisors[l]), &mut out[own]);
-                }
-                a => divide(s, a, &mut out[own], s.splat(divisors[l]), None),
             }
         }
     }
@@ -207,64 +201,6 @@ struct Tables<A, const L: usize> {
 impl<A: Real + Save<A, L>, const L: usize> Tables<A, L> {
     fn new((nrows, ncols): (usize, usize)) -> Self {
         Self { x: Weave::new(ncols), y: Weave::new(nrows), spread: Spread::new(nrows * ncols) }
-    }
-}
-
-/// Whose element each lane holds of vectors that go over matrices of fewer than `L` elements.
-struct Spread<const L: usize>([Entry<u32, L>; L]);
-
-impl<const L: usize> Spread<L> {
-    fn new(size: usize) -> Self {
-        let matrix_of = |k: usize, l: usize| ((k * L + l) / size) as u32;
-        let chunks = if size < L { size } else { 0 };
-        let mut lanes = [Entry([0; L]); L];
-        for (k, chunk) in lanes.iter_mut().enumerate().take(chunks) {
-            *chunk = Entry(std::array::from_fn(|l| matrix_of(k, l)));
-        }
-        Self(lanes)
-    }
-}
-
-/// The divisors of chunk `k`, which are those of the lanes unless they are spread.
-#[inline(always)]
-fn divisor_of<A: Real, V: Vector<A, L>, const L: usize>(
-    divisors: V,
-    spread: Option<&Spread<L>>,
-    k: usize,
-) -> V {
-    match spread {
-        Some(spread) => divisors.permute(&spread.0[k]),
-        None => divisors,
-    }
-}
-
-/// `out = a / divisors`, or `out /= divisors` where there is no `a`: lane by lane, or each matrix by its
-/// lane when they are spread.
-#[inline(always)]
-fn divide<S, T, A, const L: usize>(
-    s: S,
-    a: Option<&[T]>,
-    out: &mut [T],
-    divisors: <S as Lanes<A, L>>::V,
-    spread: Option<&Spread<L>>,
-) where
-    S: Simd + Lanes<A, L>,
-    T: Save<A, L>,
-    A: Real,
-{
-    let (slots, last) = out.as_chunks_mut::<L>();
-    let (chunks, tail) = a.map_or((None, None), |a| {
-        let (chunks, tail) = a.as_chunks::<L>();
-        (Some(chunks), Some(tail))
-    });
-    let n = slots.len();
-    for k in 0..n {
-        let x = T::load(s, chunks.map_or(&slots[k], |chunks| &chunks[k]));
-        T::save(s, x.div(divisor_of(divisors, spread, k)), &mut slots[k]);
-    }
-    if !last.is_empty() {
-        let x = T::load_partial(s, tail.unwrap_or(last));
-        T::save(s, x.div(divisor_of(divisors, spread, n)), last);
     }
 }
 

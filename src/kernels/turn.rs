@@ -23,30 +23,46 @@ pub(super) fn interleave<S, T, A, const L: usize, const M: usize>(
     T: Load<A, L>,
     A: Real,
 {
-    let zero = <S as Lanes<A, L>>::splat(s, A::ZERO);
     for start in (0..size).step_by(L) {
-        fetch(s, data, L * (size + start), L * L);
-        let mut rows = [zero; L];
-        if start + (L - 1) * size + L <= data.len() {
-            for l in 0..L {
-                rows[l] = T::load(s, data[l * size + start..].first_chunk().expect("it fits"));
-            }
-        } else {
-            for l in 0..L {
-                rows[l] = T::load_first(s, data.get(l * size + start..).unwrap_or(&[]));
-            }
-        }
-        let columns = Vector::transpose(rows);
-        for j in 0..L.min(M) {
-            let column = if start + j < size { columns[j] } else { zero };
-            column.store(&mut entries[start + j]);
-        }
+        interleave_from(s, data, size, start, entries);
     }
     if M <= MAX_SIDE {
         // Those of vectors, which what is made of them takes the place of.
         for entry in &mut entries[size.next_multiple_of(L).min(M)..] {
-            zero.store(entry);
+            <S as Lanes<A, L>>::splat(s, A::ZERO).store(entry);
         }
+    }
+}
+
+/// The `L` entries from `start` on, and zeros behind the last.
+#[inline(always)]
+pub(super) fn interleave_from<S, T, A, const L: usize, const M: usize>(
+    s: S,
+    data: &[T],
+    size: usize,
+    start: usize,
+    entries: &mut [Entry<A, L>; M],
+) where
+    S: Simd + Lanes<A, L>,
+    T: Load<A, L>,
+    A: Real,
+{
+    let zero = <S as Lanes<A, L>>::splat(s, A::ZERO);
+    fetch(s, data, L * (size + start), L * L);
+    let mut rows = [zero; L];
+    if start + (L - 1) * size + L <= data.len() {
+        for l in 0..L {
+            rows[l] = T::load(s, data[l * size + start..].first_chunk().expect("it fits"));
+        }
+    } else {
+        for l in 0..L {
+            rows[l] = T::load_first(s, data.get(l * size + start..).unwrap_or(&[]));
+        }
+    }
+    let columns = Vector::transpose(rows);
+    for j in 0..L.min(M) {
+        let column = if start + j < size { columns[j] } else { zero };
+        column.store(&mut entries[start + j]);
     }
 }
 
