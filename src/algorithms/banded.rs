@@ -103,9 +103,9 @@ impl<const B: usize> Banded<B> {
         self.rayleigh_iteration(vec![1.0; self.order], theta)
     }
 
-    /// The second largest eigenvalue.
-    pub(super) fn second(&self, top: f64) -> f64 {
-        self.bisect(2, 0.0, top)
+    /// The `n`-th largest eigenvalue; zero when there are fewer.
+    pub(super) fn nth(&self, n: usize, top: f64) -> f64 {
+        if self.order < n { 0.0 } else { self.bisect(n, 0.0, top) }
     }
 
     /// Unit vectors of the largest eigenvalues beside the top, as many as it takes until all of them

@@ -252,7 +252,8 @@ impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
             return Ok(None);
         }
         // A Ritz value lies below the singular value it approaches; noise must not lift it above.
-        let second = self.matrix.second(self.top.theta) - NOISE_SAFETY * blur;
+        let rank = self.settings.others.rank_of_second();
+        let second = self.matrix.nth(rank, self.top.theta) - NOISE_SAFETY * blur;
         let upper = self.criteria.upper(&self.progress, &self.witnesses).sqrt();
         let sigma = self.progress.lambda.sqrt();
         let margin = self.criteria.margin;

@@ -63,6 +63,13 @@ pub(crate) struct Others {
     pub(crate) copies: usize,
 }
 
+impl Others {
+    /// The place of the second value where all copies of the first are found.
+    pub(super) fn rank_of_second(self) -> usize {
+        self.copies.max(1) + 1
+    }
+}
+
 /// What the first pass learnt of the entries, in the units of `2^exponent`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entries {
@@ -280,9 +287,11 @@ impl<'a, 's, O: LinearOperator> Process<'a, 's, O> {
         let sigma = state.lambda.sqrt();
         let upper = self.criteria.upper(state, &self.matrix, ceiling).sqrt();
         let margin = self.criteria.margin;
+        // One vector meets one copy of each value, until rounding has led it through the whole space.
+        let rank = if state.exhausted { self.settings.others.rank_of_second() } else { 2 };
         Ok(Found {
             sigma,
-            second: self.matrix.second(state.theta).map_or(f64::NAN, |x| x.max(0.0).sqrt()),
+            second: self.matrix.nth(rank, state.theta).map_or(f64::NAN, |x| x.max(0.0).sqrt()),
             lower: sigma * (1.0 - margin),
             upper: upper * (1.0 + margin),
             converged: state.converged,

@@ -24,7 +24,7 @@ fn the_top_and_the_second_of_a_path_are_the_closed_form() {
         pair = matrix.top(&pair);
         let n = 2 * k;
         assert!((pair.theta - eigenvalue(n, 1)).abs() < 1e-12, "k = {k}: {}", pair.theta);
-        let second = matrix.second(pair.theta);
+        let second = matrix.nth(2, pair.theta);
         assert!((second - eigenvalue(n, 2)).abs() < 1e-10, "k = {k}: {second}");
         let image = matrix.matvec(&pair.vector);
         let residual = image.iter().zip(&pair.vector).map(|(y, x)| (y - pair.theta * x).abs());
