@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rsspecnorm import _core
 from rsspecnorm.arrays import as_stack, start_vectors
@@ -115,7 +115,7 @@ def spectral_bounds(
     _check_kind(kind)
     stack = as_stack(a)
     start, options = start_vectors(v0, stack), common(num_threads, check_finite, rng)
-    chance = None if kind == "rigorous" else failure_prob
+    chance = None if kind == "rigorous" else _given(failure_prob)
     columns = _core.bounds(stack, width, chance, start, maxiter, options)
     lower, upper, converged = columns["lower"], columns["upper"], columns["converged"]
     if not converged.all():
@@ -129,6 +129,14 @@ def spectral_bounds(
         n_passes=shaped(columns["n_passes"], batch),
         converged=shaped(converged, batch),
     )
+
+
+def _given(failure_prob: object) -> Any:  # noqa: ANN401 - the core looks at its type
+    """Return the probability, of which the core takes None for "rigorous"."""
+    if failure_prob is None:
+        message = "failure_prob must be a real number, got None"
+        raise TypeError(message)
+    return failure_prob
 
 
 def _check_kind(kind: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from rsspecnorm import _core
 from rsspecnorm.arrays import as_matrix, as_real
 from rsspecnorm.options import common
 from rsspecnorm.stepping import coefficients, vector_dtype
-from rsspecnorm.targets import checked_out, has_layout_of, like
+from rsspecnorm.targets import checked_out, has_layout_of, is_same, like
 from rsspecnorm.weights import items_of, like_container, matrix_of, moved, value_of
 
 if TYPE_CHECKING:
@@ -162,6 +163,10 @@ class SpectralNormalizer:
         """Right vector of each weight."""
         return self._contained({key: v for key, (_, v) in self._state.items()})
 
+    def __copy__(self) -> Self:
+        """Return an object with a state of its own: one call moves one of them."""
+        return copy.deepcopy(self)
+
     def state_dict(self) -> dict[str, Any]:
         """Return copies of sigma, u and v by key, as `load_state_dict` takes them."""
         return {
@@ -214,7 +219,10 @@ class SpectralNormalizer:
         if out is not None and targets.keys() != dict(items).keys():
             message = "out must have the keys of weights"
             raise ValueError(message)
-        return [self._call(key, weight, targets.get(key)) for key, weight in items]
+        calls = [self._call(key, weight, targets.get(key)) for key, weight in items]
+        if out is not None:
+            _keep_apart(calls)
+        return calls
 
     def _call(self, key: Key, weight: ArrayLike, out: object) -> _Call:
         name = f"weights[{key!r}]"
@@ -265,6 +273,10 @@ class _Call:
         fits = np.may_share_memory(matrix, self.result) and has_layout_of(matrix, self.matrix)
         self.target = matrix if fits else like(self.matrix)
 
+    def writes_out(self) -> bool:
+        """Whether the core writes where the caller wants the result."""
+        return self.result is not None and np.may_share_memory(self.target, self.result)
+
     def finish(self) -> NDArray[Any]:
         """Return the result in the shape of the weight."""
         front = self.target.reshape(self.front.shape)
@@ -273,3 +285,47 @@ class _Call:
         if not np.may_share_memory(self.target, self.result):
             np.copyto(moved(self.result, self.dim, self.name), front)
         return self.result
+
+
+def _keep_apart(calls: list[_Call]) -> None:
+    """Refuse to write one weight's result into another weight or result."""
+    spans = []
+    for call in calls:
+        spans.append((*_span(call.matrix), False, call))
+        if call.writes_out() and not is_same(call.target, call.matrix):
+            spans.append((*_span(call.target), True, call))
+        elif call.writes_out():
+            spans[-1] = (*_span(call.matrix), True, call)
+    spans.sort(key=lambda span: span[:2])
+    # Of what came before, the read and the written span that reach farthest.
+    before: dict[bool, tuple[int, _Call] | None] = {False: None, True: None}
+    for start, end, written, call in spans:
+        for other_written, reach in before.items():
+            if reach is not None and start < reach[0] and (written or other_written):
+                _settle((call, written), (reach[1], other_written))
+        known = before[written]
+        if known is None or end > known[0]:
+            before[written] = end, call
+
+
+def _settle(one: tuple[_Call, bool], other: tuple[_Call, bool]) -> None:
+    """Say that two overlap; or, where they only lie among each other, write elsewhere first."""
+    arrays = [call.target if written else call.matrix for call, written in (one, other)]
+    if one[0] is not other[0] and np.shares_memory(arrays[0], arrays[1]):
+        names = [f"out[{call.key!r}]" if written else call.name for call, written in (one, other)]
+        first, second = names if one[1] else names[::-1]
+        message = f"{first} must not overlap {second}"
+        raise ValueError(message)
+    for call, written in (one, other):
+        if written:
+            call.target = like(call.matrix)
+
+
+def _span(x: NDArray[Any]) -> tuple[int, int]:
+    """Return the addresses of the first byte and behind the last."""
+    place: int = x.__array_interface__["data"][0]
+    steps = (
+        [stride * (n - 1) for stride, n in zip(x.strides, x.shape, strict=True)] if x.size else []
+    )
+    start = place + sum(step for step in steps if step < 0)
+    return start, place + sum(step for step in steps if step > 0) + (x.itemsize if x.size else 0)

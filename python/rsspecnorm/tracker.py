@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -125,6 +126,10 @@ class SpectralTracker:
     def sigma(self) -> Any:  # noqa: ANN401 - list or dict
         """Sigma of each weight at its last call: float."""
         return like_container(self._sigma, {} if self._kind is None else self._kind)
+
+    def __copy__(self) -> Self:
+        """Return an object with a state of its own: one call moves one of them."""
+        return copy.deepcopy(self)
 
     def state_dict(self) -> dict[str, Any]:
         """Return copies of sigma and the vectors by key, as `load_state_dict` takes them."""

@@ -287,8 +287,10 @@ impl<'a, 's, O: LinearOperator> Process<'a, 's, O> {
         let sigma = state.lambda.sqrt();
         let upper = self.criteria.upper(state, &self.matrix, ceiling).sqrt();
         let margin = self.criteria.margin;
-        // One vector meets one copy of each value, until rounding has led it through the whole space.
-        let rank = if state.exhausted { self.settings.others.rank_of_second() } else { 2 };
+        // One vector meets one copy of each value, until rounding has led it on to the others.
+        let others = self.settings.others;
+        let meets_copies = self.matrix.len() * others.copies.max(1) > self.op.shape().1;
+        let rank = if meets_copies { others.rank_of_second() } else { 2 };
         Ok(Found {
             sigma,
             second: self.matrix.nth(rank, state.theta).map_or(f64::NAN, |x| x.max(0.0).sqrt()),

@@ -276,6 +276,36 @@ def test_torch_file_is_read_or_refused(tmp_path):
     )
 
 
+@pytest.mark.parametrize("dtype", ["complex64", "complex128", ">c16"])
+def test_complex_of_npz_matches_svd(tmp_path, dtype):
+    a = complex_random(9, 7).astype(dtype)
+    np.savez(tmp_path / "m.npz", a=np.eye(3), w=a)
+    row = rows(tmp_path / "m.npz")["w"]
+    sigma = np.linalg.svd(a.astype(complex), compute_uv=False)
+    assert row["sigma_max"] == pytest.approx(sigma[0], rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+@pytest.mark.parametrize("shape", [(6, 5), (300, 280), (1, 4000), (2, 5000), (900, 200)])
+def test_second_value_of_a_complex_matrix_is_no_copy_of_the_first(tmp_path, shape, dtype):
+    np.save(tmp_path / "a.npy", complex_random(*shape).astype(dtype))
+    row = rows(tmp_path / "a.npy", "--bounds", "rigorous")["a"]
+    sigma = np.linalg.svd(np.load(tmp_path / "a.npy").astype(complex), compute_uv=False)
+    if len(sigma) == 1:
+        assert not row["sigma_ratio"]
+    else:
+        ratio = sigma[1] / sigma[0]
+        assert ratio - 0.05 <= row["sigma_ratio"] <= ratio + 1e-6
+
+
+@pytest.mark.parametrize("suffix", [".ckpt", ".npy", ".npz", ".bin"])
+def test_folder_may_be_called_like_a_file(tmp_path, suffix):
+    folder = tmp_path / f"model{suffix}"
+    folder.mkdir()
+    write(folder / "m.safetensors", {"w": f32(np.eye(2))})
+    assert list(rows(folder)) == ["w"]
+
+
 def test_file_without_matrix_is_no_error(tmp_path):
     assert report(write(tmp_path / "m.safetensors", {}))["tensors"] == []
     sparse = write_sparse(tmp_path / "s.safetensors", {"b": (5,)})

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rsspecnorm.cli.errors import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from rsspecnorm.cli.columns import Row
 
-Baseline = dict[str, float | None]
 
-
-def read(path: str) -> Baseline:
+def read(path: str) -> list[Row]:
     """
-    Read the sigma of each row of a report.
+    Read the rows of a report.
 
     Parameters
     ----------
@@ -28,45 +27,80 @@ def read(path: str) -> Baseline:
 
     Returns
     -------
-    dict
-        Sigma by `key`; ``None`` where it was not finite.
+    list of dict
+        Name, file and sigma of each row; sigma is ``None`` where it was not finite.
 
     Raises
     ------
     CommandError
         When the file is no such report.
     """
-    if not Path(path).is_file():
-        raise CommandError(f"{path}: no such file")
     try:
         report = json.loads(Path(path).read_bytes())
-        rows = [_checked(row) for row in report["tensors"]]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        return [_checked(row) for row in report["tensors"]]
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
         raise CommandError(f"{path}: is no report of --format json") from error
-    return dict(zip(keys(rows), (row["sigma_max"] for row in rows), strict=True))
 
 
-def keys(rows: Sequence[Row]) -> list[str]:
+def match(rows: Sequence[Row], old: Sequence[Row]) -> list[Row | None]:
     """
-    Name each row so that two reports can be compared.
+    Find the row of an earlier report for each row.
+
+    A tensor is known by its name; where several files use the name, by its file's path, or by the
+    file's own name. So a model that was moved, renamed or split since then keeps its rows, and no
+    row is held against that of another file.
 
     Parameters
     ----------
-    rows : sequence of dict
-        The rows of one report.
+    rows, old : sequence of dict
+        The rows of two reports.
 
     Returns
     -------
-    list of str
-        The tensor's name, with its file's where several files use the name; a model that was
-        split into other files since then keeps its names.
+    list of dict or None
+        The earlier row, for each of `rows`.
     """
-    counts: dict[str, int] = {}
-    for row in rows:
-        counts[row["name"]] = counts.get(row["name"], 0) + 1
+    found: list[Row | None] = [None] * len(rows)
+    taken: set[int] = set()
+    for key in (_by_path, _by_file, _by_name):
+        groups = _grouped(rows, [i for i, row in enumerate(found) if row is None], key)
+        olds = _grouped(old, [k for k in range(len(old)) if k not in taken], key)
+        for place, group in groups.items():
+            others = olds.get(place, [])
+            # The order tells apart what even the path does not.
+            if len(group) == len(others) and (key is not _by_name or len(group) == 1):
+                taken.update(others)
+                for i, k in zip(group, others, strict=True):
+                    found[i] = old[k]
+    return found
+
+
+def _by_path(row: Row) -> tuple[str, ...]:
+    return row["name"], row["file"]
+
+
+def _by_file(row: Row) -> tuple[str, ...]:
+    return row["name"], Path(row["file"]).name
+
+
+def _by_name(row: Row) -> tuple[str, ...]:
+    return (row["name"],)
+
+
+def _grouped(
+    rows: Sequence[Row], some: Sequence[int], key: Callable[[Row], tuple[str, ...]]
+) -> dict[tuple[str, ...], list[int]]:
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for i in some:
+        groups.setdefault(key(rows[i]), []).append(i)
+    return groups
+
+
+def labels(rows: Sequence[Row]) -> list[str]:
+    """Name each row, with its file where several rows have the name."""
+    counts = Counter(row["name"] for row in rows)
     return [
-        row["name"] if counts[row["name"]] == 1 else f"{Path(row['file']).name}:{row['name']}"
-        for row in rows
+        row["name"] if counts[row["name"]] == 1 else f"{row['file']}:{row['name']}" for row in rows
     ]
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from rsspecnorm.cli.columns import Row
 
 
+_WEIGHTS = (".safetensors", ".index.json")
+
+
 def execute(args: argparse.Namespace) -> int:
     """
     Carry out a parsed command line.
@@ -45,8 +48,9 @@ def execute(args: argparse.Namespace) -> int:
         from rsspecnorm.cli import baseline
 
         old = baseline.read(args.baseline)
+    _check_targets(args)
     if args.plot is not None:
-        _plot_module().require()
+        _plot_module().require(args.plot)
     with Output(args.output) as output:
         streaming = _streams(args)
         audit = Audit(args, output if streaming else None)
@@ -135,6 +139,25 @@ class Audit:
         return collect
 
 
+def _check_targets(args: argparse.Namespace) -> None:
+    """Refuse to write over what is read; a baseline may be replaced by the next one."""
+    read = {file for path in args.path for file in sources.expand(path)}
+    read |= {each for path in read if os.path.isdir(path) for each in _weights_in(path)}  # noqa: PTH112
+    real = {os.path.realpath(path) for path in read}
+    targets = [os.path.realpath(path) for path in (args.output, args.plot) if path is not None]
+    if len(targets) > len(set(targets)):
+        raise errors.CommandError("-o and --plot name the same file")
+    kept = real if args.baseline is None else real | {os.path.realpath(args.baseline)}
+    for path, inputs in ((args.output, real), (args.plot, kept)):
+        if path is not None and os.path.realpath(path) in inputs:
+            raise errors.CommandError(f"{path}: is read, and would be written over")
+
+
+def _weights_in(folder: str) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [each.path for each in entries if each.name.endswith(_WEIGHTS)]
+
+
 def _plot_module() -> ModuleType:
     """The drawing half, which nothing else needs."""
     from rsspecnorm.cli import plot
@@ -147,7 +170,7 @@ def _streams(args: argparse.Namespace) -> bool:
     return args.format == "jsonl" and args.sort is None and args.limit is None
 
 
-def _judge(args: argparse.Namespace, rows: list[Row], old: dict[str, float | None] | None) -> int:
+def _judge(args: argparse.Namespace, rows: list[Row], old: list[Row] | None) -> int:
     if not args.quiet:
         for note in rules.notes(args, rows, old):
             errors.say(f"note: {note}")

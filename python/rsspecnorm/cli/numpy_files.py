@@ -11,7 +11,7 @@ import numpy as np
 
 from rsspecnorm import _core
 from rsspecnorm.cli.errors import CommandError, describe
-from rsspecnorm.cli.sources import Listed, numbered
+from rsspecnorm.cli.sources import MEASURED, Listed, numbered
 
 if TYPE_CHECKING:
     from rsspecnorm.cli.sources import OnRows, Settings, Source
@@ -140,15 +140,15 @@ class NpzFile:
             with zipfile.ZipFile(self.path) as archive, archive.open(member.info) as stream:
                 stream.read(member.start)
                 flat = _fill(stream, member.info.file_size - member.start)
+            typed: np.ndarray[Any, Any] = flat.view(member.dtype)
+            shape = tuple(member.listed.shape)
+            return typed.reshape(shape[::-1]).T if member.fortran else typed.reshape(shape)
         except Exception as error:  # as in open_numpy
             raise _refuse(f"{self.path}: {member.info.filename}", error) from error
-        typed: np.ndarray[Any, Any] = flat.view(member.dtype)
-        shape = tuple(member.listed.shape)
-        return typed.reshape(shape[::-1]).T if member.fortran else typed.reshape(shape)
 
 
 def _is_read(listed: Listed) -> bool:
-    return listed.dtype in {"F16", "BF16", "F32", "F64"} and len(listed.shape) > 1
+    return listed.dtype in MEASURED and len(listed.shape) > 1
 
 
 def _mapped(path: str) -> np.ndarray[Any, Any]:

@@ -64,7 +64,15 @@ class Replacement:
         self.path = path
         self.temporary = temporary(path, os.getpid())
 
-    def __enter__(self) -> Path:
+    def check(self) -> None:
+        """
+        Find out whether there can be such a file.
+
+        Raises
+        ------
+        CommandError
+            When its folder is missing, or something else has its name.
+        """
         target = Path(self.path)
         if target.is_dir():
             raise CommandError(f"{self.path}: is a directory")
@@ -72,7 +80,13 @@ class Replacement:
             raise CommandError(f"{self.path}: no such folder: {target.parent}")
         if is_special(self.path):
             raise CommandError(f"{self.path}: is not a regular file")
+
+    def __enter__(self) -> Path:
+        self.check()
         self.temporary.touch(exist_ok=True)
+        if Path(self.path).exists():
+            # What only its owner could read stays so.
+            self.temporary.chmod(stat.S_IMODE(Path(self.path).stat().st_mode))
         return self.temporary
 
     def __exit__(
@@ -127,14 +141,14 @@ class Output:
         try:
             self._stream.write(text)
         except BrokenPipeError:
-            self._abandon()
+            self.abandon()
 
     def flush(self) -> None:
         """Bring what was written to its reader."""
         try:
             self._stream.flush()
         except BrokenPipeError:
-            self._abandon()
+            self.abandon()
 
     def __exit__(
         self,
@@ -149,8 +163,10 @@ class Output:
             raise
         self._stack.__exit__(kind, error, traceback)
 
-    def _abandon(self) -> None:
+    def abandon(self) -> None:
         """Send the rest nowhere: the verdict of the rules still stands."""
+        if sys.stdout is None:
+            return
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._stream.fileno())
         os.close(nowhere)

@@ -6,6 +6,7 @@ import argparse
 import math
 import re
 import sys
+import warnings
 from typing import TYPE_CHECKING
 
 from rsspecnorm.cli.columns import COLUMNS
@@ -28,13 +29,25 @@ _PATH_HELP = (
 )
 
 
+# What double precision can tell at best.
+_LEAST_RTOL = 1e-14
+
+
 class _Version(argparse.Action):
     """Print the version, which only the native module knows, when it is asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_args: object) -> None:
         from rsspecnorm import _core
+        from rsspecnorm.cli import errors, output
 
-        sys.stdout.write(f"rsspecnorm {_core.version()}\n")
+        stdout = output.Output(None)
+        try:
+            with stdout:
+                stdout.write(f"rsspecnorm {_core.version()}\n")
+        except (errors.CommandError, OSError) as error:
+            errors.say(f"error: {errors.describe(error)}")
+            stdout.abandon()
+            parser.exit(2)
         parser.exit(0)
 
 
@@ -153,7 +166,9 @@ def _add_rules(audit: argparse.ArgumentParser) -> None:
 
 def _regex(text: str) -> re.Pattern[str]:
     try:
-        return re.compile(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what an expression may mean one day
+            return re.compile(text)
     except (re.error, RecursionError, OverflowError) as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from error
 
@@ -170,8 +185,8 @@ def _number(text: str) -> float:
 
 def _rtol(text: str) -> float:
     rtol = _number(text)
-    if not 0 < rtol < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1")
+    if not _LEAST_RTOL <= rtol < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between {_LEAST_RTOL:g} and 1")
     return rtol
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from rsspecnorm.cli.errors import CommandError, printable
@@ -18,15 +19,21 @@ _MAX_NAMES = 80
 _NAME_LENGTH = 48
 
 
-def require() -> None:
+def require(path: str) -> None:
     """
     Find out before the work whether the picture can be drawn.
+
+    Parameters
+    ----------
+    path : str
+        The PNG file.
 
     Raises
     ------
     CommandError
-        When matplotlib is not installed.
+        When matplotlib is not installed, or there can be no such file.
     """
+    Replacement(path).check()
     try:
         import matplotlib  # noqa: ICN001 - only the back end is chosen here
     except ImportError as error:
@@ -58,7 +65,8 @@ def draw(rows: Sequence[Row], path: str) -> None:
         lower.set_xticks(range(len(rows)), names, rotation=90, fontsize=7, parse_math=False)
     else:
         lower.set_xlabel("matrix, in the order of the report")
-    with Replacement(path) as name:
+    with Replacement(path) as name, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a name may have letters that the font lacks
         figure.savefig(name, format="png", dpi=120)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def findings(
-    args: argparse.Namespace, rows: Sequence[Row], old: baseline.Baseline | None
+    args: argparse.Namespace, rows: Sequence[Row], old: Sequence[Row] | None
 ) -> Iterator[str]:
     """
     Hold every row against every rule.
@@ -26,8 +26,8 @@ def findings(
         The command line.
     rows : sequence of dict
         All rows that passed the filters.
-    old : dict, optional
-        The baseline.
+    old : sequence of dict, optional
+        The rows of the baseline.
 
     Yields
     ------
@@ -43,7 +43,7 @@ def findings(
 
 
 def notes(
-    args: argparse.Namespace, rows: Sequence[Row], old: baseline.Baseline | None
+    args: argparse.Namespace, rows: Sequence[Row], old: Sequence[Row] | None
 ) -> Iterator[str]:
     """
     Say what the rules could not judge.
@@ -54,8 +54,8 @@ def notes(
         The command line.
     rows : sequence of dict
         All rows that passed the filters.
-    old : dict, optional
-        The baseline.
+    old : sequence of dict, optional
+        The rows of the baseline.
 
     Yields
     ------
@@ -69,10 +69,14 @@ def notes(
     if unsure:
         yield f"{unsure} matrices did not converge; their sigma_max is a lower bound"
     if old is not None:
-        now = baseline.keys(rows)
-        here = set(now)
-        yield from (f"{key} is not in the baseline" for key in now if key not in old)
-        yield from (f"{key} is only in the baseline" for key in old if key not in here)
+        found = baseline.match(rows, old)
+        known = {id(row) for row in found}
+        for label, row in zip(baseline.labels(rows), found, strict=True):
+            if row is None:
+                yield f"{label} is not in the baseline"
+        for label, row in zip(baseline.labels(old), old, strict=True):
+            if id(row) not in known:
+                yield f"{label} is only in the baseline"
 
 
 def _above(rows: Sequence[Row], pattern: re.Pattern[str] | None, limit: float) -> Iterator[str]:
@@ -89,14 +93,17 @@ def _nonfinite(rows: Sequence[Row]) -> Iterator[str]:
             yield f"--fail-on-nonfinite: {row['name']} has {row['n_nonfinite']} nan or inf entries"
 
 
-def _drift(rows: Sequence[Row], old: baseline.Baseline, limit: float) -> Iterator[str]:
-    for key, row in zip(baseline.keys(rows), rows, strict=True):
-        if key not in old:
+def _drift(rows: Sequence[Row], old: Sequence[Row], limit: float) -> Iterator[str]:
+    found = baseline.match(rows, old)
+    if rows and not any(found):
+        yield f"--fail-drift {limit:.6g}: nothing here is in the baseline"
+    for label, row, then in zip(baseline.labels(rows), rows, found, strict=True):
+        if then is None:
             continue
-        change = baseline.drift(row["sigma_max"], old[key])
+        change = baseline.drift(row["sigma_max"], then["sigma_max"])
         if change > limit:
-            then = "not finite" if old[key] is None else f"{old[key]:.6g}"
+            before = "not finite" if then["sigma_max"] is None else f"{then['sigma_max']:.6g}"
             yield (
-                f"--fail-drift {limit:.6g}: {key} went from {then} to {row['sigma_max']:.6g}"
+                f"--fail-drift {limit:.6g}: {label} went from {before} to {row['sigma_max']:.6g}"
                 f" ({change:.2%})"
             )

@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 
 Settings = tuple[float | None, str, int | None]
 
+# The dtypes that have a norm, as safetensors spells them.
+MEASURED = {"F16", "BF16", "F32", "F64", "C64", "C128"}
 _NUMPY = (".npy", ".npz")
 _TORCH = (".pt", ".pth", ".bin", ".ckpt")
+_TORCH_INDEX = ".bin.index.json"
+# The longest index that is read, as for safetensors.
+_MAX_INDEX = 100_000_000
 
 
 class Listed(NamedTuple):
@@ -86,7 +91,7 @@ def open_sources(paths: Sequence[str]) -> list[Source]:
         When a file is missing or its kind needs a package that is not installed.
     """
     sources: list[Source] = []
-    files = [file for path in paths for file in _expand(path)]
+    files = [file for path in paths for file in expand(path)]
     for reader, group in groupby(files, key=_reader):
         if reader == "native":
             from rsspecnorm import _core
@@ -103,13 +108,33 @@ def open_sources(paths: Sequence[str]) -> list[Source]:
     return sources
 
 
-def _expand(path: str) -> list[str]:
+def expand(path: str) -> list[str]:
+    """
+    Find the files that a path stands for.
+
+    Parameters
+    ----------
+    path : str
+        A file, a folder, an index of shards, or a pattern that the shell has not expanded.
+
+    Returns
+    -------
+    list of str
+        Files; a folder or an index of safetensors stays what it is.
+
+    Raises
+    ------
+    CommandError
+        When there is nothing of that name, or an index is not valid.
+    """
     if os.path.lexists(path):
-        return _torch_shards(path) if os.path.isdir(path) else [path]  # noqa: PTH112 - strings here
+        if os.path.isdir(path):  # noqa: PTH112 - strings here
+            return _torch_shards(path)
+        return _torch_index(path) if path.endswith(_TORCH_INDEX) else [path]
     if glob.has_magic(path):
         found = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - a pattern as typed
         if found:
-            return [file for each in found for file in _expand(each)]
+            return [file for each in found for file in expand(each)]
         raise CommandError(f"{path}: no file matches")
     raise CommandError(f"{path}: no such file or directory")
 
@@ -119,13 +144,35 @@ def _torch_shards(folder: str) -> list[str]:
     names = sorted(os.listdir(folder))  # noqa: PTH208 - strings here
     if any(name.endswith((".safetensors", ".safetensors.index.json")) for name in names):
         return [folder]
+    indices = [name for name in names if name.endswith(_TORCH_INDEX)]
+    if len(indices) == 1:
+        return _torch_index(os.path.join(folder, indices[0]))  # noqa: PTH118 - as above
     shards = [name for name in names if name.startswith("pytorch_model") and name.endswith(".bin")]
     return [os.path.join(folder, name) for name in shards] or [folder]  # noqa: PTH118 - as above
 
 
+def _torch_index(path: str) -> list[str]:
+    """The shards that an index names, all of which must lie beside it."""
+    import json
+
+    try:
+        with open(path, "rb") as stream:  # noqa: PTH123 - strings here
+            shards = set(json.loads(stream.read(_MAX_INDEX))["weight_map"].values())
+        plain = all(name and os.path.basename(name) == name for name in shards)  # noqa: PTH119
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise CommandError(f"{path}: the index is not valid") from error
+    folder = os.path.dirname(path)  # noqa: PTH120 - strings here
+    files = [os.path.join(folder, name) for name in sorted(shards)]  # noqa: PTH118 - as above
+    missing = [file for file in files if not os.path.isfile(file)]  # noqa: PTH113 - as above
+    if missing or not plain or not files:
+        what = f"names {missing[0]!r}, which is missing" if missing and plain else "is not valid"
+        raise CommandError(f"{path}: the index {what}")
+    return files
+
+
 def _reader(path: str) -> str:
     suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - strings here
-    if suffix not in _NUMPY + _TORCH:
+    if suffix not in _NUMPY + _TORCH or os.path.isdir(path):  # noqa: PTH112 - as above
         return "native"
     if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - as above
         raise CommandError(f"{path}: is not a regular file")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rsspecnorm.cli.errors import CommandError, describe
-from rsspecnorm.cli.sources import Listed, numbered
+from rsspecnorm.cli.sources import MEASURED, Listed, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,9 +28,11 @@ _NAMES = {
     "uint8": "U8",
     "bool": "BOOL",
 }
-_MEASURED = {"F16", "BF16", "F32", "F64", "C64", "C128"}
-# Deeper than any state dict; a file can nest without end.
+# Beyond any state dict: a file can nest without end, and hold one list twice, that again twice.
 _MAX_DEPTH = 32
+_MAX_TENSORS = 100_000
+# A view that repeats its memory is copied whole; one of more bytes than this is taken for a bomb.
+_BOMB_BYTES = 1 << 30
 
 
 class TorchFile:
@@ -52,8 +56,10 @@ class TorchFile:
         except ImportError as error:
             message = f"{path}: needs torch to be read; install torch or convert to safetensors"
             raise CommandError(message) from error
-        self.torch = torch
-        tensors = list(self._flatten("", self._load(path), 0))
+        self.torch, self.path = torch, path
+        tensors = list(islice(self._flatten("", self._load(path), 0), _MAX_TENSORS + 1))
+        if len(tensors) > _MAX_TENSORS:
+            raise CommandError(f"{path}: holds more than {_MAX_TENSORS} tensors")
         self.values = [tensor for _, tensor in tensors]
         self.listed = [
             Listed(name, _dtype(tensor), tuple(tensor.shape), path) for name, tensor in tensors
@@ -82,13 +88,17 @@ class TorchFile:
         import numpy as np
 
         listed, tensor = self.listed[index], self.values[index]
-        if listed.dtype not in _MEASURED or tensor.layout != self.torch.strided:
+        if listed.dtype not in MEASURED or tensor.layout != self.torch.strided:
             flat = np.empty(0, np.uint8)
         else:
+            size, memory = tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes()
+            if size > max(memory, _BOMB_BYTES):
+                raise CommandError(f"{self.path}: {listed.name}: unpacks to {size} bytes")
+            tensor = tensor.detach().resolve_neg()
             if tensor.is_complex():
                 tensor = self.torch.view_as_real(tensor.resolve_conj())
             # NumPy has no bfloat16, so every type goes through as bytes.
-            flat = tensor.detach().contiguous().reshape(-1).view(self.torch.uint8).numpy()
+            flat = tensor.contiguous().reshape(-1).view(self.torch.uint8).numpy()
         return listed.file, listed.name, listed.dtype, list(listed.shape), flat
 
     def _must_copy(self, index: int) -> bool:
@@ -98,12 +108,14 @@ class TorchFile:
     def _load(self, path: str) -> Any:  # noqa: ANN401 - whatever was saved
         options = {"weights_only": True, "map_location": "cpu"}
         try:
-            try:
-                return self.torch.load(path, mmap=True, **options)
-            except RuntimeError as error:
-                if "mmap" not in str(error):
-                    raise
-                return self.torch.load(path, **options)  # the format before torch 1.6
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # advice for who wrote the file
+                try:
+                    return self.torch.load(path, mmap=True, **options)
+                except RuntimeError as error:
+                    if "mmap" not in str(error):
+                        raise
+                    return self.torch.load(path, **options)  # the format before torch 1.6
         except Exception as error:  # torch raises many kinds, some with pages of advice
             reason = describe(error).split(". ")[0][:200]
             raise CommandError(f"{path}: torch cannot load it: {reason}") from error
@@ -111,7 +123,9 @@ class TorchFile:
     def _flatten(self, prefix: str, value: Any, depth: int) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
         if isinstance(value, self.torch.Tensor):
             yield prefix or "tensor", value
-        elif isinstance(value, dict | list | tuple) and depth < _MAX_DEPTH:
+        elif isinstance(value, dict | list | tuple):
+            if depth == _MAX_DEPTH:
+                raise CommandError(f"{self.path}: is nested more than {_MAX_DEPTH} deep")
             items = value.items() if isinstance(value, dict) else enumerate(value)
             for key, item in items:
                 yield from self._flatten(f"{prefix}.{key}" if prefix else str(key), item, depth + 1)
@@ -120,5 +134,7 @@ class TorchFile:
 def _dtype(tensor: Any) -> str:  # noqa: ANN401 - torch is not imported for types
     name = str(tensor.dtype).removeprefix("torch.")
     known = _NAMES.get(name, name)
-    # A sparse tensor has no bytes to read in order.
+    # A sparse tensor has no bytes to read in order, and one without a device none at all.
+    if tensor.is_meta:
+        return f"{known} (meta)"
     return known if "strided" in str(tensor.layout) else f"{known} ({tensor.layout})"
