@@ -383,7 +383,8 @@ fn steps_on<T: Steppable, R: Runner + Copy>(
         End::Found { sigma, below_eps } => {
             let d = divisor.of(0, sigma);
             // Where eps took the place of a norm, sigma says little; the result must be finite.
-            if below_eps { d.max(op.max_abs()? * power_of_two(-T::MAX_EXPONENT)) } else { d }
+            let least = power_of_two(-T::MAX_EXPONENT);
+            if below_eps { d.max((op.max_abs()? * least).max(f64::MIN_POSITIVE)) } else { d }
         }
         End::Zero => 1.0,
         End::NonFinite(_) => f64::NAN,

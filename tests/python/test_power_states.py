@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from matrices import naive_norm, random
-from rsspecnorm import power_iteration, spectral_normalize
+from rsspecnorm import SpectralNormalizer, power_iteration, spectral_normalize
 from torch_steps import DTYPES, naive_steps, unit_vectors
 
 ORDERS = ["uv", "vu"]
@@ -96,6 +96,15 @@ def test_double_precision_is_finite_at_every_scale(exponent):
     a = a / abs(a).max() * 10.0**exponent
     got = spectral_normalize(a, n_power_iterations=200, eps=0.0)
     assert naive_norm(got.weight) == pytest.approx(1, rel=1e-3 if exponent < -307 else 1e-6)
+
+
+@pytest.mark.parametrize("exponent", [-22, -24, -100, -300, -307, -323])
+@pytest.mark.parametrize("shape", [(3, 4), (30, 20), (200, 150)])
+def test_weights_far_below_eps_stay_finite(exponent, shape):
+    a = np.full(shape, 10.0**exponent)
+    assert np.isfinite(spectral_normalize(a).weight).all()
+    [weight] = SpectralNormalizer().normalize([a])
+    assert np.isfinite(weight).all()
 
 
 def test_start_that_the_matrix_maps_to_zero_is_drawn_again():
