@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # Elements of the input and the output up to which it pays however small the weight.
 FEW_ACTIVATIONS = 1 << 15
+# Holders of a weight's memory that no other tensor shares: the weight, and the handle in hand.
+_ALONE = 2
 _PLAIN = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _DTYPES = (torch.float32, torch.float64)
 
@@ -48,7 +50,7 @@ def install(module: nn.Module, name: str) -> None:
     """Give a layer that was parametrized, and so has a class of its own, the other forward."""
     cls: Any = type(module)
     plain = cls.__bases__[0]
-    if name != "weight" or plain not in _PLAIN:
+    if name != "weight" or plain not in _PLAIN or not _is_ours(_parametrizations(module)):
         return
 
     def forward(self: Any, input: Tensor) -> Tensor:  # noqa: A002 - as the layer names it
@@ -63,7 +65,7 @@ def install(module: nn.Module, name: str) -> None:
 def scaled(module: nn.Module, x: Tensor) -> Tensor | None:
     """Return the layer's output, or None where it wants the divided weight."""
     listed = _parametrizations(module)
-    if listed is None or len(listed._modules) != 1 or not open_now():
+    if listed is None or not _is_ours(listed) or not open_now():
         return None
     member: SpectralNorm = listed._modules["0"]
     weight = raw_weight(listed)
@@ -76,6 +78,12 @@ def scaled(module: nn.Module, x: Tensor) -> Tensor | None:
     node = _Node(product, step, member.layer.options.rule, member.layer.kept)
     out: Tensor = _Scaled.apply(x, weight, module.bias, node)
     return out
+
+
+def _is_ours(listed: Any) -> bool:
+    """Whether a weight's parametrization is ours, and ours alone."""
+    # The class is not at hand here; what it keeps is.
+    return len(listed._modules) == 1 and "layer" in listed._modules["0"].__dict__
 
 
 def _parametrizations(module: nn.Module) -> Any:
@@ -147,7 +155,13 @@ def _gains(x: Tensor, weight: Tensor) -> bool:
 
 
 def _snapshot(weight: Tensor) -> Tensor:
-    """Return a copy that is made when either is written to; at once for memory not torch's own."""
+    """Return a copy that is made when either is written to.
+
+    It is made at once for memory that is not torch's own, or that others hold too: a late one moves
+    the weight to other memory, and who knows the old by its address would be left there.
+    """
+    if torch._C._storage_Use_Count(weight.untyped_storage()._cdata) > _ALONE:
+        return weight.clone()
     try:
         return torch._lazy_clone(weight)
     except RuntimeError:

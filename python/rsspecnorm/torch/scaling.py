@@ -103,6 +103,8 @@ def plain_gradient(
     grad: Tensor, out: Tensor, sigma: Tensor, u: Tensor, v: Tensor, dim: int, *, rule: Rule
 ) -> Tensor:
     """Return the gradient of one weight in plain torch, which can be differentiated again."""
+    if grad.layout is not torch.strided:
+        grad = grad.to_dense()
     batch = out.unsqueeze(0)
     edge = edges(u.unsqueeze(0), v.unsqueeze(0), batch, dim)
     with without_autocast(out.device.type):

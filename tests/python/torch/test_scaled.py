@@ -395,3 +395,68 @@ def test_group_forward_under_checkpoint_divides_the_weight(taken):
             out = net(small_batch())
         out.sum().backward()
     assert len(taken) == 2
+
+
+@pytest.mark.parametrize("share", ["numpy", "dlpack", "flat"])
+def test_memory_that_others_hold_is_never_left_behind(share):
+    layer = spectral_norm(nn.Linear(1024, 512))
+    weight = layer.parametrizations.weight.original
+    if share == "flat":
+        flat = torch.nn.utils.parameters_to_vector([weight]).detach()
+        torch.nn.utils.vector_to_parameters(flat, [weight])
+        view = flat.numpy().reshape(weight.shape)
+    else:
+        view = (np.asarray if share == "numpy" else np.from_dlpack)(weight.detach())
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    loss = layer(torch.ones(2, 1024)).sum()
+    loss.backward(retain_graph=True)
+    optimizer.step()
+    np.testing.assert_array_equal(view, weight.detach().numpy())
+    loss.backward()
+    del loss
+    optimizer.step()
+    np.testing.assert_array_equal(view, weight.detach().numpy())
+
+
+BEFORE = {
+    "identity": lambda m: parametrize.register_parametrization(m, "weight", nn.Identity()) or m,
+    "orthogonal": torch_parametrizations.orthogonal,
+    "weight_norm": torch_parametrizations.weight_norm,
+}
+
+
+@pytest.mark.parametrize("before", BEFORE)
+def test_a_weight_that_was_parametrized_before_is_as_with_torch(before):
+    torch.manual_seed(0)
+    ours = BEFORE[before](nn.Linear(6, 5))
+    theirs = copy.deepcopy(ours)
+    for layer, apply in ((ours, spectral_norm), (theirs, torch_parametrizations.spectral_norm)):
+        torch.manual_seed(1)
+        apply(layer)
+    x = torch.randn(3, 6)
+    for _ in range(3):
+        torch.testing.assert_close(ours(x), theirs(x))
+    for layer in (ours, theirs):
+        layer(x).square().sum().backward()
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("after", BEFORE)
+def test_another_parametrization_takes_the_place_of_ours(after):
+    layer = spectral_norm(nn.Linear(6, 5))
+    parametrize.register_parametrization(layer, "bias", nn.Identity())
+    parametrize.remove_parametrizations(layer, "weight")
+    BEFORE[after](layer)
+    x = torch.randn(3, 6)
+    torch.testing.assert_close(layer(x), nn.functional.linear(x, layer.weight, layer.bias))
+
+
+def test_sparse_gradients_of_an_embedding_come_back():
+    layer = spectral_norm(nn.Embedding(5, 3, sparse=True))
+    dense = copy.deepcopy(layer)
+    dense.sparse = False
+    for each in (layer, dense):
+        each(torch.tensor([1, 3, 1])).square().sum().backward()
+    grads = [each.parametrizations.weight.original.grad for each in (layer, dense)]
+    torch.testing.assert_close(*grads)
