@@ -51,7 +51,8 @@ def spectral_bounds(
     v0 : array_like, shape (..., N) or (N,), optional
         Where to start from, as in `leading_triplet`.
     maxiter : int, optional
-        The most passes over a matrix. Those in single precision that led nowhere are not counted.
+        The most passes of the search. Those in single precision that led nowhere are not counted.
+        Vectors take one pass more, a proof some more.
     num_threads : int, optional
         Threads of this call. Default: the setting in force, see `get_num_threads`.
     check_finite : bool, optional

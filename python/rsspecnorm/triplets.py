@@ -44,7 +44,8 @@ def leading_triplet(
         and not the result; zeros, a nan or an inf count as no guess. One vector of shape (N,)
         serves every matrix of a stack.
     maxiter : int, optional
-        The most passes over a matrix. Those in single precision that led nowhere are not counted.
+        The most passes of the search. Those in single precision that led nowhere are not counted.
+        Vectors take one pass more, a proof some more.
     num_threads : int, optional
         Threads of this call. Default: the setting in force, see `get_num_threads`.
     check_finite : bool, optional
@@ -121,7 +122,8 @@ def leading_triplets(
     v0 : sequence of array_like, optional
         One start vector of length N per matrix, as in `leading_triplet`.
     maxiter : int, optional
-        The most passes over a matrix. Those in single precision that led nowhere are not counted.
+        The most passes of the search. Those in single precision that led nowhere are not counted.
+        Vectors take one pass more, a proof some more.
     num_threads : int, optional
         Threads of this call. Default: the setting in force, see `get_num_threads`.
     check_finite : bool, optional
