@@ -1,7 +1,5 @@
 //! Power steps on tiny matrices, as many at once as there are lanes, and their division.
 
-#![expect(clippy::needless_range_loop, reason = "one index runs over several arrays of lanes")]
-
 use std::ops::Range;
 
 use crate::simd::{Kernel, LINE, Lanes, Load, Real, Save, Simd};
