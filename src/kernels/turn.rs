@@ -10,8 +10,8 @@ use super::entry::Entry;
 /// The longest side of a tiny matrix. Beyond it, the lanes would not fit the first-level cache.
 pub(crate) const MAX_SIDE: usize = 16;
 
-/// Entry by entry what lies matrix by matrix, `size` entries each. Missing lanes are zero, and so
-/// are the entries behind the last: those of a vector all, those of a matrix up to a multiple of `L`.
+/// Entry by entry what lies vector by vector, `size` entries each. Missing lanes are zero, and so
+/// are the entries behind the last.
 #[inline(always)]
 pub(super) fn interleave<S, T, A, const L: usize, const M: usize>(
     s: S,
@@ -26,11 +26,9 @@ pub(super) fn interleave<S, T, A, const L: usize, const M: usize>(
     for start in (0..size).step_by(L) {
         interleave_from(s, data, size, start, entries);
     }
-    if M <= MAX_SIDE {
-        // Those of vectors, which what is made of them takes the place of.
-        for entry in &mut entries[size.next_multiple_of(L).min(M)..] {
-            <S as Lanes<A, L>>::splat(s, A::ZERO).store(entry);
-        }
+    // What is made of vectors takes their place, and may have left more.
+    for entry in &mut entries[size.next_multiple_of(L).min(M)..] {
+        <S as Lanes<A, L>>::splat(s, A::ZERO).store(entry);
     }
 }
 

@@ -20,6 +20,7 @@ from torch.autograd import Function, forward_ad
 from torch.nn.utils import parametrize
 
 from rsspecnorm.torch import eager
+from rsspecnorm.torch.layer import Layer
 from rsspecnorm.torch.layout import edges
 from rsspecnorm.torch.path import core_open, in_transform, is_plain
 from rsspecnorm.torch.products import Pass, Product, product_of
@@ -82,8 +83,9 @@ def scaled(module: nn.Module, x: Tensor) -> Tensor | None:
 
 def _is_ours(listed: Any) -> bool:
     """Whether a weight's parametrization is ours, and ours alone."""
-    # The class is not at hand here; what it keeps is.
-    return len(listed._modules) == 1 and "layer" in listed._modules["0"].__dict__
+    # By what it keeps: the module of its class needs this one.
+    member = listed._modules.get("0")
+    return len(listed._modules) == 1 and isinstance(member.__dict__.get("layer"), Layer)
 
 
 def _parametrizations(module: nn.Module) -> Any:
