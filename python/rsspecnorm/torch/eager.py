@@ -16,10 +16,12 @@ from torch.autograd import Function
 
 from rsspecnorm.torch import native
 from rsspecnorm.torch.memory import Kept
+from rsspecnorm.torch.origin import origin_of, saved_or_none
 from rsspecnorm.torch.path import in_transform
 from rsspecnorm.torch.scaling import (
     Rule,
     accumulator,
+    divide_again,
     factors,
     plain_gradient,
     sigma_gradient,
@@ -168,10 +170,10 @@ class _Divided(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, _: Tensor, row: Row, settings: tuple[float, Rule, Kept]
+        ctx: Any, weight: Tensor, row: Row, settings: tuple[float, Rule, Kept]
     ) -> tuple[Tensor, Tensor]:
         """Save the results and the vectors; never the weight."""
-        ctx.vectors, ctx.settings = (row.u, row.v), settings
+        ctx.vectors, ctx.settings, ctx.origin = (row.u, row.v), settings, origin_of([weight])
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(row.out, row.sigma)
         return row.out, row.sigma
@@ -180,7 +182,7 @@ class _Divided(Function):
     def backward(ctx: Any, *grads: Any) -> Any:
         """Apply the formula at the head of `scaling`."""
         grad, grad_sigma = grads
-        out, sigma = ctx.saved_tensors
+        out, sigma = saved_or_none(ctx) or _made_again(ctx)
         result: Tensor | None = None
         if grad is not None:
             # A batch of gradients (`is_grads_batched`) has no storage of its own.
@@ -197,6 +199,13 @@ class _Divided(Function):
 def _tensors(ctx: Any) -> tuple[Tensor, Tensor]:
     u, v = ctx.vectors
     return torch.from_numpy(u), torch.from_numpy(v)
+
+
+def _made_again(ctx: Any) -> tuple[Tensor, Tensor]:
+    """Return the result and sigma as they were."""
+    weight, (value, rule, _) = ctx.origin.weights[0], ctx.settings
+    u, v = _tensors(ctx)
+    return divide_again(weight, u.new_tensor(value), u, v, 0, rule=rule)
 
 
 def _fused(

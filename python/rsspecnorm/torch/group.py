@@ -96,12 +96,13 @@ class SpectralNormGroup:
         }
         self._start()
         self._handles: list[Any] = []
+        self._follows = False
         if isinstance(modules_or_model, nn.Module):
             self._follow(modules_or_model)
 
     def _start(self) -> None:
         """Make the initial iterations of every layer in one call, or put them off."""
-        members = list(self._members.values())
+        members = [m for m in self._members.values() if not m.stands_alone()]
         if self.options.init == "deterministic":
             for member in members:
                 member.layer.pending = self.options.init_iterations
@@ -110,6 +111,7 @@ class SpectralNormGroup:
                 self._normalize(members, self.options.init_iterations)
 
     def _follow(self, model: nn.Module) -> None:
+        self._follows = True
         self._handles = [
             model.register_forward_pre_hook(self._before),
             model.register_forward_hook(self._after, always_call=True),
@@ -169,7 +171,7 @@ class SpectralNormGroup:
         """Normalise with the vectors of a checkpointed forward that runs again."""
         used = [recompute.recall(self) for _ in members]
         vectors = [m.vectors() if x is None else x[:2] for m, x in zip(members, used, strict=True)]
-        self._share(members, self._normalize(members, 0, vectors), again=True)
+        self._share(members, self._normalize(members, 0, vectors))
 
     def _normalize(
         self, members: list[GroupMember], n_iter: int, vectors: list[Any] | None = None
@@ -184,12 +186,13 @@ class SpectralNormGroup:
                 member.layer.trust(*member.vectors())
         return results
 
-    def _share(
-        self, members: list[GroupMember], results: list[Any], *, again: bool = False
-    ) -> None:
+    def _share(self, members: list[GroupMember], results: list[Any]) -> None:
+        # In compiled code nothing but the end of a model's forward tells when a share is stale.
+        lasting = self._follows or not torch.compiler.is_compiling()
         for member, result in zip(members, results, strict=True):
-            member.take_share(result.out, result.u, result.v)
-            if not again and member.original().requires_grad:
+            if lasting:
+                member.take_share(result.out, result.u, result.v)
+            if member.original().requires_grad:
                 recompute.note(self, result.u, result.v)
 
     def remove(self, *, leave_normalized: bool = False) -> None:
@@ -198,16 +201,15 @@ class SpectralNormGroup:
         Parameters
         ----------
         leave_normalized : bool, optional
-            Keep the normalised values in the parameters, in place of the raw ones.
+            Keep the normalised values in the parameters, in place of the raw ones. Other
+            parametrizations of the same weight then go too, as what they do is in the values.
         """
         for handle in self._handles:
             handle.remove()
         for key, module in self._layers.items():
             self._members[key].drop()
             if parametrize.is_parametrized(module, self._name):
-                parametrize.remove_parametrizations(
-                    module, self._name, leave_parametrized=leave_normalized
-                )
+                _unregister(module, self._name, self._members[key], leave_normalized)
         self._handles, self._layers, self._members = [], {}, {}
 
 
@@ -285,3 +287,12 @@ def _registered(module: nn.Module, name: str, key: str, options: Options) -> Gro
     scaled.install(module, name)
     member._home.append(module.parametrizations[name])
     return member
+
+
+def _unregister(module: nn.Module, name: str, member: GroupMember, keep_values: bool) -> None:
+    """Take one layer's parametrization off, and no other where the raw weight is to stay."""
+    listed: Any = module.parametrizations[name]
+    if len(listed) == 1 or keep_values:
+        parametrize.remove_parametrizations(module, name, leave_parametrized=keep_values)
+    else:
+        del listed[next(i for i, each in enumerate(listed) if each is member)]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from rsspecnorm.torch import recompute, scaled
 from rsspecnorm.torch.layout import default_dim
@@ -15,8 +16,11 @@ from rsspecnorm.torch.steps import Weight
 if TYPE_CHECKING:
     from rsspecnorm.torch.eager import Step
     from rsspecnorm.torch.options import Options
+    from rsspecnorm.torch.steps import Vector
 
 
+# What stands for the version of a weight in compiled code, where a share lives for one forward.
+_COMPILED = -1
 _WHOLE = frozenset({Tensor, nn.Parameter})
 
 
@@ -30,7 +34,7 @@ class Turn:
         self.share: Tensor | None = None
         self.step: Step | None = None
         self.vectors: tuple[Any, Any] = (None, None)
-        self.version = -1
+        self.version: int | None = None
         # Whether the layer is expected to divide its output, and so to need no share.
         self.scales = True
 
@@ -51,8 +55,9 @@ class GroupMember(SpectralNorm):
 
     def __init__(self, module: nn.Module, name: str, key: str, options: Options) -> None:
         weight = getattr(module, name)
-        unstarted = options._replace(init_iterations=0)
-        super().__init__(weight, default_dim(module), f"{key}.{name}", unstarted)
+        if not parametrize.is_parametrized(module, name):
+            options = options._replace(init_iterations=0)  # the group makes them
+        super().__init__(weight, default_dim(module), f"{key}.{name}", options)
         self.turn = Turn()
         self._home: list[Any] = []  # in a list: a module here would become a child
 
@@ -65,8 +70,11 @@ class GroupMember(SpectralNorm):
         return Weight(self.original(), *self.vectors(), self.layer.dim, kept=self.layer.kept)
 
     def stands_alone(self) -> bool:
-        """Whether the weight is in a form (DTensor) that only its own forward sees whole."""
-        return type(self.original()) not in _WHOLE
+        """Whether only its own forward sees the weight that is to be divided.
+
+        That of a DTensor sees it whole; and other parametrizations may come before.
+        """
+        return type(self.original()) not in _WHOLE or self._home[0]._modules["0"] is not self
 
     def takes_step(self, row: Weight) -> bool:
         """Whether the layer is expected to divide its output, and so needs no share."""
@@ -88,7 +96,7 @@ class GroupMember(SpectralNorm):
         """Keep a result for the reads to come."""
         turn = self.turn
         turn.share, turn.step, turn.vectors = out, None, (u, v)
-        turn.version = self.original()._version
+        turn.version = _version(self.original())
         if out.requires_grad and not torch.compiler.is_compiling():
             out.register_hook(self._use_up)
 
@@ -107,19 +115,33 @@ class GroupMember(SpectralNorm):
         if turn.step is not None:  # the layer reads its weight after all
             turn.scales = False
         if recompute.in_recomputation():
-            used = recompute.recall(self)
+            used = recompute.recall(self.layer)
+            if used is not None and used.share is not None:
+                return self._shared(weight, used.u, used.v, used.share)
             if used is not None:
-                return self.layer.take(weight, *used[:2], 0) if used.share is None else used.share
-        share = turn.share
-        if share is None or not self._fits(share, weight):
+                return self.layer.take(weight, used.u, used.v, 0)
+        if turn.share is None or not self._fits(turn.share, weight):
             training = self.training and bool(self._home) and self.stands_alone()
             return self.layer(weight, u, v, training=training)
+        return self._shared(weight, *turn.vectors, turn.share)
+
+    def _shared(self, weight: Tensor, u: Vector, v: Vector, share: Tensor) -> Tensor:
+        """Hand out a share, and note it for the regions that this read is in."""
         if weight.requires_grad:
-            recompute.note(self, *turn.vectors, share=share)
+            recompute.note(self.layer, u, v, share)
         return share
 
     def _fits(self, share: Tensor, weight: Tensor) -> bool:
-        current = self.turn.version == weight._version
-        return current and (
-            share.requires_grad or not (torch.is_grad_enabled() and weight.requires_grad)
+        version = _version(weight)
+        return (
+            version is not None
+            and version == self.turn.version
+            and (share.requires_grad or not (torch.is_grad_enabled() and weight.requires_grad))
         )
+
+
+def _version(weight: Tensor) -> int | None:
+    """Return what changes when a weight is written to; None where nothing tells."""
+    if torch.compiler.is_compiling():
+        return _COMPILED
+    return None if weight.is_inference() else weight._version

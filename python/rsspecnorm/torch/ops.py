@@ -15,7 +15,16 @@ import torch
 
 from rsspecnorm.torch import native
 from rsspecnorm.torch.layout import as_matrices
-from rsspecnorm.torch.scaling import Rule, accumulator, factors, plain_gradient, sigma_gradient
+from rsspecnorm.torch.origin import origin_of, saved_or_none
+from rsspecnorm.torch.path import in_transform
+from rsspecnorm.torch.scaling import (
+    Rule,
+    accumulator,
+    divide_again,
+    factors,
+    plain_gradient,
+    sigma_gradient,
+)
 from rsspecnorm.torch.settle import by_torch
 from rsspecnorm.torch.views import as_array, as_read
 
@@ -129,11 +138,23 @@ def _setup_context(ctx: Any, inputs: Any, output: list[Tensor]) -> None:
     ctx.dims, ctx.rule = inputs[3], Rule(*inputs[6:])
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(*output)
+    ctx.origin = origin_of(inputs[0])
+    if ctx.origin is not None:
+        ctx.state = [x.detach() for x in output[len(ctx.dims) :]]
+
+
+def _made_again(ctx: Any) -> list[Tensor]:
+    """Return the outputs as they were."""
+    count = len(ctx.dims)
+    columns = (ctx.state[i * count : (i + 1) * count] for i in range(3))
+    rows = zip(ctx.origin.weights, *columns, ctx.dims, strict=True)
+    outs, sigmas = zip(*(divide_again(*row, rule=ctx.rule) for row in rows), strict=True)
+    return [*outs, *sigmas, *ctx.state[count:]]
 
 
 def _backward(ctx: Any, grads: list[Tensor | None]) -> Any:
     count = len(ctx.dims)
-    saved = ctx.saved_tensors
+    saved = saved_or_none(ctx) or _made_again(ctx)
     outs, sigmas, us, vs = (saved[i * count : (i + 1) * count] for i in range(4))
     used = [i for i in range(count) if grads[i] is not None]
     columns: list[list[Any]] = [
@@ -142,7 +163,8 @@ def _backward(ctx: Any, grads: list[Tensor | None]) -> Any:
     columns[3], columns[4] = ([x.detach() for x in column] for column in columns[3:])
     dims = [ctx.dims[i] for i in used]
     results: list[Tensor | None] = [None] * count
-    if torch.is_grad_enabled():
+    # A batch of gradients (`is_grads_batched`) is nothing that the other operator takes.
+    if torch.is_grad_enabled() or in_transform() or not all(map(torch._C._has_storage, columns[0])):
         found = [plain_gradient(*row, rule=ctx.rule) for row in zip(*columns, dims, strict=True)]
     else:
         found = normalize_backward(*columns, dims, *ctx.rule) if used else []

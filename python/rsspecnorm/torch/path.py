@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from torch.autograd import forward_ad
 
 from rsspecnorm.torch.views import bfloat16
 
@@ -64,12 +65,17 @@ def core_serves(*tensors: Tensor) -> bool:
 
 def core_open() -> bool:
     """Whether the core may be called at all, on tensors that are plain."""
-    return not (_Switch.forced or _exporting() or in_transform())
+    return not (_Switch.forced or _exporting() or in_transform() or in_forward_mode())
 
 
 def in_transform() -> bool:
     """Whether a transform of `torch.func` (grad, vmap, ...) is at work."""
     return torch._C._functorch.peek_interpreter_stack() is not None
+
+
+def in_forward_mode() -> bool:
+    """Whether tensors may carry tangents."""
+    return forward_ad._current_level >= 0
 
 
 def _exporting() -> bool:

@@ -4,6 +4,9 @@
 must then neither iterate once more nor read vectors that later forwards have moved on. What a
 region used is noted on the object that torch keeps for it, and lives as long as that.
 
+Regions may lie within regions. What runs again is the innermost that does, and its notes count; a
+region begun within it is a new object, which will run again too and so gets notes of its own.
+
 torch has no public name for that object; where it cannot be found, nothing is noted, and the second
 forward reads the vectors as they are, without an iteration.
 """
@@ -12,12 +15,15 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
+from torch.utils import _python_dispatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from torch import Tensor
 
@@ -25,6 +31,8 @@ if TYPE_CHECKING:
 
 _NOTES = "_rsspecnorm_notes"
 _CHECKPOINT = torch.utils.checkpoint.__name__
+# Functions of `torch.utils.checkpoint` and their locals that hold a region which runs again.
+_AGAIN = {"unpack_hook": "frame", "backward": "ctx"}
 
 
 class Used(NamedTuple):
@@ -52,79 +60,106 @@ class _Notes:
         return used[turn] if turn < len(used) else None
 
 
+class _Regions(NamedTuple):
+    """The region that runs again, if any, and those within it that run for the first time."""
+
+    again: object | None
+    first: list[object]
+
+
 def in_recomputation() -> bool:
-    """Whether a backward pass is running: a forward now is a region's second one."""
-    return (
-        not torch.compiler.is_compiling()
-        and torch._C._current_graph_task_id() != -1
-        and torch.is_grad_enabled()
-    )
+    """Whether a forward now, in a backward pass, is a region's second one."""
+    if torch.compiler.is_compiling() or torch._C._current_graph_task_id() == -1:
+        return False
+    # Without grad it may be a region with `use_reentrant=True`, within one that runs again.
+    return torch.is_grad_enabled() or _regions().again is not None
 
 
 def recall(owner: object) -> Used | None:
     """Return what `owner` used at this point of the region's first forward."""
-    region = _region_of_backward()
-    notes = getattr(region, _NOTES, None)
+    notes = getattr(_regions().again, _NOTES, None)
     if notes is None:
         return None
-    found: Used | None = notes.replay(
-        owner,
-        torch._C._current_graph_task_id(),
-    )
+    found: Used | None = notes.replay(owner, torch._C._current_graph_task_id())
     return found
 
 
 def note(owner: object, u: Vector, v: Vector, share: Tensor | None = None) -> None:
-    """Keep what a read used for the second forward, if this is a region's first one.
+    """Keep what a read used for the second forward of every region that it is in.
 
     A share made outside the region is what the region saved, so the second forward must save it
     again; except with ``use_reentrant=True``, which differentiates the second forward by itself.
     """
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or not _may_be_in_region():
         return
-    region = _region_of_forward()
-    if region is None:
+    regions = _regions().first
+    if not regions:
         return
-    notes = getattr(region, _NOTES, None)
-    if notes is None:
-        notes = _Notes()
-        setattr(region, _NOTES, notes)
     kept = share if torch.is_grad_enabled() else None
-    u, v = (torch.as_tensor(x).detach().clone() for x in (u, v))
-    notes.used[owner].append(Used(u, v, kept))
+    with unseen():
+        u, v = (torch.as_tensor(x).detach().clone() for x in (u, v))
+    for region in regions:
+        notes = getattr(region, _NOTES, None)
+        if notes is None:
+            notes = _Notes()
+            setattr(region, _NOTES, notes)
+        notes.used[owner].append(Used(u, v, kept))
 
 
-def _region_of_forward() -> object | None:
-    """Return the region that is running for the first time, if any."""
-    if not torch.is_grad_enabled():
-        return _local_of("forward", "ctx")  # use_reentrant=True runs without grad
-    hooks = torch._C._autograd._top_saved_tensors_default_hooks(False)
-    if hooks is None:
-        return None
-    pack = hooks[0]
+def unseen() -> AbstractContextManager[Any]:
+    """Keep selective checkpointing from counting operators that the second forward does not run."""
+    if torch.compiler.is_compiling() or not torch._C._len_torch_dispatch_stack():
+        return nullcontext()
+    mode = _python_dispatch._get_current_dispatch_mode()
+    if type(mode).__module__ != _CHECKPOINT:
+        return nullcontext()
+    return _python_dispatch._pop_mode_temporarily()
+
+
+def _may_be_in_region() -> bool:
+    """Whether a look at the stack may find a region: one that runs takes grad away, or hooks in."""
+    return not torch.is_grad_enabled() or _top_hooks() is not None
+
+
+def _regions() -> _Regions:
+    """Return the regions that the calls on the stack belong to."""
+    found = {id(region): region for region in [_region_of_hooks()] if region is not None}
+    for code, variables in _calls_of_checkpoint():
+        name = _AGAIN.get(code)
+        if name is not None and name in variables:
+            return _Regions(variables[name], list(found.values()))
+        region = variables.get("ctx") if code == "forward" else _region_of_generator(variables)
+        if region is not None:
+            found[id(region)] = region
+    return _Regions(None, list(found.values()))
+
+
+def _region_of_generator(variables: Any) -> object | None:
+    """Return the region of a generator which a call keeps that runs a region's first forward."""
+    frame = getattr(variables.get("gen"), "gi_frame", None)
+    region: object | None = None if frame is None else frame.f_locals.get("new_frame")
+    return region
+
+
+def _region_of_hooks() -> object | None:
+    """Return the innermost region of which saved tensors are held back, whoever runs it."""
+    hooks = _top_hooks() if torch.is_grad_enabled() else None
+    pack: Any = None if hooks is None else hooks[0]
     names = getattr(getattr(pack, "__code__", None), "co_freevars", ())
-    if pack.__module__ != _CHECKPOINT or "frame" not in names:
+    if getattr(pack, "__module__", None) != _CHECKPOINT or "frame" not in names:
         return None
     region: object = pack.__closure__[names.index("frame")].cell_contents
     return region
 
 
-def _region_of_backward() -> object | None:
-    """Return the region that is running again."""
-    return _local_of("unpack_hook", "frame") or _local_of("backward", "ctx")
+def _top_hooks() -> Any:
+    return torch._C._autograd._top_saved_tensors_default_hooks(False)
 
 
-def _local_of(function: str, name: str) -> object | None:
-    """Return a local of the innermost call of that function of `torch.utils.checkpoint`."""
-    for frame in _stack():
-        code = frame.f_code
-        if code.co_name == function and frame.f_globals.get("__name__") == _CHECKPOINT:
-            return frame.f_locals.get(name)
-    return None
-
-
-def _stack() -> Iterator[Any]:
+def _calls_of_checkpoint() -> Iterator[tuple[str, Any]]:
+    """Yield name and locals of the calls of `torch.utils.checkpoint`, the innermost first."""
     frame: Any = sys._getframe(1)
     while frame is not None:
-        yield frame
+        if frame.f_globals.get("__name__") == _CHECKPOINT:
+            yield frame.f_code.co_name, frame.f_locals
         frame = frame.f_back

@@ -16,15 +16,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import Function, forward_ad
+from torch.autograd import Function
 from torch.nn.utils import parametrize
 
 from rsspecnorm.torch import eager
 from rsspecnorm.torch.layer import Layer
-from rsspecnorm.torch.layout import edges
 from rsspecnorm.torch.path import core_open, in_transform, is_plain
 from rsspecnorm.torch.products import Pass, Product, product_of
-from rsspecnorm.torch.scaling import Rule, Scale, factors
+from rsspecnorm.torch.scaling import Rule, divide_again, factors
 
 if TYPE_CHECKING:
     from rsspecnorm.torch.memory import Kept
@@ -66,7 +65,7 @@ def install(module: nn.Module, name: str) -> None:
 def scaled(module: nn.Module, x: Tensor) -> Tensor | None:
     """Return the layer's output, or None where it wants the divided weight."""
     listed = _parametrizations(module)
-    if listed is None or not _is_ours(listed) or not open_now():
+    if listed is None or not _is_ours(listed) or _is_watched(listed) or not open_now():
         return None
     member: SpectralNorm = listed._modules["0"]
     weight = raw_weight(listed)
@@ -109,7 +108,7 @@ def open_now() -> bool:
         and not torch.is_autocast_enabled("cpu")
         and not torch._C._len_torch_function_stack()
         and core_open()
-        and forward_ad._current_level < 0
+        and not nn.modules.module._has_any_global_hook()
         # Of activation checkpointing: what a region used is noted on the other way.
         and torch._C._autograd._top_saved_tensors_default_hooks(True) is None
         and torch._C._current_graph_task_id() == -1
@@ -124,11 +123,21 @@ def serves(weight: Tensor, u: Tensor, v: Tensor, member: SpectralNorm) -> bool:
         and weight.dtype in _DTYPES
         and weight.requires_grad
         and member.layer.convolution is None
-        and not (member._forward_hooks or member._forward_pre_hooks)
+        and not _is_watched(member)
         and is_plain(weight)
         and is_plain(u)
         and is_plain(v)
         and eager.takes(weight, u, v, member.layer.dim)
+    )
+
+
+def _is_watched(module: nn.Module) -> bool:
+    """Whether a hook waits for a module's call or for its gradients."""
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
     )
 
 
@@ -218,11 +227,9 @@ def _with_graph(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
     with torch.enable_grad():
         # Nodes of their own: x may itself depend on the weight, and not by this product.
         operands = x.view_as(x), _AsItWas.apply(ctx.weight, snapshot)
-        batch = operands[1].unsqueeze(0)
-        u, v = (torch.from_numpy(each).unsqueeze(0) for each in (step.u, step.v))
-        sigma = batch.new_tensor([step.sigma])
-        divided, _ = Scale.apply(batch, *edges(u, v, batch, 0), sigma, rule)
-        out = product.plain(operands[0], divided[0])
+        u, v = (torch.from_numpy(each) for each in (step.u, step.v))
+        sigma = u.new_tensor(step.sigma)
+        out = product.plain(operands[0], divide_again(operands[1], sigma, u, v, 0, rule=rule)[0])
     wanted = [
         each if wants else None for each, wants in zip(operands, ctx.needs_input_grad, strict=False)
     ]
@@ -235,10 +242,16 @@ def _with_graph(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
 class _AsItWas(Function):
     """(W, copy) -> the copy, in the place of W in the graph."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, _: Tensor, copy: Tensor) -> Tensor:  # noqa: ARG004
+    def forward(_: Tensor, copy: Tensor) -> Tensor:
         """Return the copy."""
         return copy.view_as(copy)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Save nothing."""
 
     @staticmethod
     def backward(_: Any, grad: Tensor) -> Any:

@@ -14,16 +14,15 @@ Sigma is an output as well as an input: the second derivative flows through the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 from torch.autograd import Function
 
 from rsspecnorm.torch.layout import edges
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
+from rsspecnorm.torch.origin import origin_of, saved_or_none
+from rsspecnorm.torch.path import in_forward_mode, in_transform
 
 _REAL = {torch.complex64: torch.float32, torch.complex128: torch.float64}
 
@@ -95,8 +94,9 @@ def weight_gradient(
     wide = grad.to(left.dtype)
     scale, slope = multipliers(sigma, rule)
     pull = -slope * inner(wide, out.to(left.dtype))
-    result = wide * over(scale, wide)
-    return result.addcmul_(left * over(pull, left), right).to(grad.dtype)
+    # In place, but for `vmap`, which has no rule for that.
+    add = torch.addcmul if in_transform() else Tensor.addcmul_
+    return add(wide * over(scale, wide), left * over(pull, left), right).to(grad.dtype)
 
 
 def plain_gradient(
@@ -129,8 +129,6 @@ def inner(x: Tensor, y: Tensor) -> Tensor:
 class Scale(Function):
     """(W, left, right, sigma) -> (Y, sigma) for a batch of weights of one shape."""
 
-    generate_vmap_rule = True
-
     @staticmethod
     def forward(
         weight: Tensor,
@@ -145,21 +143,64 @@ class Scale(Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         """Save the results, the vectors and sigma; never the weight."""
-        _, left, right, _, rule = inputs
+        weight, left, right, sigma, rule = inputs
         ctx.rule = rule
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*output, left, right)
+        # Of one weight it is a view; a stack of several is not worth the memory.
+        if weight._is_view():
+            ctx.origin, ctx.inputs = origin_of([weight]), (left, right, sigma)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
         """Apply the formula at the head of this module."""
         grad, grad_sigma = grads
-        out, sigma, left, right = ctx.saved_tensors
+        saved = saved_or_none(ctx)
+        if saved is None:
+            left, right, sigma = ctx.inputs
+            weight = ctx.origin.weights[0]
+            out, sigma = divide_with_graph(weight, left, right, sigma, ctx.rule)
+        else:
+            out, sigma, left, right = saved
         with without_autocast(out.device.type):
             result = weight_gradient(grad, out, (left, right), sigma, ctx.rule)
             if grad_sigma is not None:
                 result = result + (left * over(grad_sigma, left) * right).to(result.dtype)
         return result, None, None, None, None
+
+
+def divide_with_graph(
+    batch: Tensor, left: Tensor, right: Tensor, sigma: Tensor, rule: Rule
+) -> tuple[Tensor, Tensor]:
+    """Divide a batch so that it can be differentiated; return sigma with its derivative too."""
+    by = _divide_by_formula if in_transform() or in_forward_mode() else Scale.apply
+    result: tuple[Tensor, Tensor] = by(batch, left, right, sigma, rule)
+    return result
+
+
+def _divide_by_formula(
+    batch: Tensor, left: Tensor, right: Tensor, sigma: Tensor, rule: Rule
+) -> tuple[Tensor, Tensor]:
+    """Do it in operators that every transform and forward mode know.
+
+    torch takes the `jvp` of a custom function for constant where it is differentiated by forward
+    mode once more, without a word.
+    """
+    found = inner(left * right, batch.to(left.dtype))
+    # The value of the step, with the derivative <E, dW>.
+    sigma = torch.where(found.isfinite(), sigma + (found - found.detach()), sigma)
+    out = divide(batch, sigma.detach() if rule.detach_sigma else sigma, rule)
+    return out if rule.soft else torch.where(over(sigma == 0, out), out.detach(), out), sigma
+
+
+def divide_again(
+    weight: Tensor, sigma: Tensor, u: Tensor, v: Tensor, dim: int, *, rule: Rule
+) -> tuple[Tensor, Tensor]:
+    """Divide one weight by a sigma found before, in a node of its own; return that sigma too."""
+    batch = weight.unsqueeze(0)
+    edge = edges(u.unsqueeze(0), v.unsqueeze(0), batch, dim)
+    out, sigma = divide_with_graph(batch, *edge, sigma.reshape(1), rule)
+    return out[0], sigma[0]
 
 
 def without_autocast(device_type: str) -> torch.autocast:

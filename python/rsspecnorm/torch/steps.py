@@ -14,7 +14,14 @@ import torch
 from rsspecnorm.torch import eager, ops
 from rsspecnorm.torch.device import Dense, power_step
 from rsspecnorm.torch.path import core_serves, in_transform
-from rsspecnorm.torch.scaling import Rule, Scale, accumulator, real, without_autocast
+from rsspecnorm.torch.recompute import unseen
+from rsspecnorm.torch.scaling import (
+    Rule,
+    accumulator,
+    divide_with_graph,
+    real,
+    without_autocast,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,25 +110,31 @@ def _core_batch(weights: Sequence[Weight], plan: Plan) -> list[Normalized]:
     results = ops.normalize(tensors, us, vs, dims, plan.n_iter, plan.order, *plan.rule)
     count = len(weights)
     outs, *rest = (results[i * count : (i + 1) * count] for i in range(4))
-    detached = ([x.detach() for x in column] for column in rest)
-    done = [Normalized(*row) for row in zip(outs, *detached, strict=True)]
-    return _stored(weights, done, plan)
+    sigmas, us, vs = ([x.detach() for x in column] for column in rest)
+    with torch.no_grad(), unseen():
+        _store_if_moved(weights, us, vs, plan)
+    return [Normalized(*row) for row in zip(outs, sigmas, us, vs, strict=True)]
 
 
 def _device_batch(weights: Sequence[Weight], plan: Plan) -> list[Normalized]:
     """Normalise weights of one shape in plain torch."""
     batch = _stacked([w.weight for w in weights])
     wide = accumulator(batch.dtype)
-    with torch.no_grad(), without_autocast(batch.device.type):
+    with torch.no_grad(), without_autocast(batch.device.type), unseen():
         u = _stacked([w.u for w in weights]).to(wide)
         v = _stacked([w.v for w in weights]).to(wide)
         values = batch.detach().to(wide)
         operator = _operator(values, weights[0])
         step = power_step(operator, u, v, n_iter=plan.n_iter, order=plan.order, revive=plan.revive)
         left, right = operator.edges(step.u, step.v)
-    out, sigma = Scale.apply(batch, left, right, step.sigma.to(real(wide)), plan.rule)
-    parts = (x.unbind() for x in (out, sigma.detach(), step.stored_u, step.stored_v))
-    return _stored(weights, [Normalized(*row) for row in zip(*parts, strict=True)], plan)
+        us, vs = step.stored_u.unbind(), step.stored_v.unbind()
+        # Here and not later: of a graph that is exported every part must have a result.
+        _store_if_moved(weights, us, vs, plan)
+    out, sigma = divide_with_graph(batch, left, right, step.sigma.to(real(wide)), plan.rule)
+    # Only a lone view may be written to in place.
+    outs = out.unbind() if len(weights) > 1 else [out.squeeze(0)]
+    rows = zip(outs, sigma.detach().unbind(), us, vs, strict=True)
+    return [Normalized(*row) for row in rows]
 
 
 def _operator(values: Tensor, example: Weight) -> Operator:
@@ -135,16 +148,16 @@ def _stacked(tensors: Sequence[Tensor]) -> Tensor:
     return tensors[0].unsqueeze(0) if len(tensors) == 1 else torch.stack(list(tensors))
 
 
-def _stored(weights: Sequence[Weight], done: list[Normalized], plan: Plan) -> list[Normalized]:
+def _store_if_moved(
+    weights: Sequence[Weight], us: Sequence[Tensor], vs: Sequence[Tensor], plan: Plan
+) -> None:
     """Store the vectors if any iteration was made."""
     if plan.n_iter > 0:
-        _store([w.u for w in weights], [r.u for r in done])
-        _store([w.v for w in weights], [r.v for r in done])
-    return done
+        _store([w.u for w in weights], us)
+        _store([w.v for w in weights], vs)
 
 
-@torch.no_grad()
-def _store(buffers: list[Tensor], values: list[Tensor]) -> None:
+def _store(buffers: list[Tensor], values: Sequence[Tensor]) -> None:
     """Write in place, so that whoever shares the buffers (DataParallel, EMA) sees the update."""
     if in_transform():
         for buffer, value in zip(buffers, values, strict=True):

@@ -3,10 +3,14 @@
 import pytest
 import torch
 from torch import nn
+from torch.autograd import forward_ad
 from torch.func import functional_call
 
 import rsspecnorm.torch
-from torch_fronts import sample_input
+from torch_fronts import LAYERS, pair, sample_input
+
+# torch's own forward mode.
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")
 
 # Small, since a check differentiates by every entry twice.
 SMALL = {
@@ -21,6 +25,7 @@ RULES = [
     {"soft": True, "coefficient": 0.2},
     {"soft": True, "coefficient": 50.0},
 ]
+MODES = {"forward": torch.func.jacfwd, "reverse": torch.func.jacrev}
 
 
 class Reader(nn.Module):
@@ -28,10 +33,10 @@ class Reader(nn.Module):
 
     def __init__(self, front, inner):
         super().__init__()
-        self.front, self.inner = front, inner
+        self.front, self.inner, self.x = front, inner, sample_input(inner)
 
     def forward(self):
-        return self.front.normalized(self.inner)
+        return self.front.normalized(self.inner, self.x)
 
 
 def weight_function(front, module):
@@ -48,6 +53,72 @@ def test_gradcheck_and_gradgradcheck(front, layer, rule):
     leaf = front.original(module).detach().clone().requires_grad_()
     assert torch.autograd.gradcheck(run, (leaf,))
     assert torch.autograd.gradgradcheck(run, (leaf,))
+
+
+@pytest.mark.parametrize("layer", SMALL)
+@pytest.mark.parametrize("rule", [*RULES, {"detach_sigma": True}], ids=str)
+def test_forward_mode_equals_reverse_mode(front, layer, rule):
+    module = front.apply(SMALL[layer]().double(), **rule, init_iterations=5)
+    run = weight_function(front, module)
+    leaf = front.original(module).detach()
+    reverse, forward = torch.func.jacrev(run)(leaf), torch.func.jacfwd(run)(leaf)
+    torch.testing.assert_close(forward, reverse)
+    tangent = torch.randn_like(leaf)
+    with forward_ad.dual_level():
+        found = forward_ad.unpack_dual(run(forward_ad.make_dual(leaf, tangent))).tangent
+    torch.testing.assert_close(found, torch.tensordot(reverse, tangent, leaf.ndim))
+
+
+def sum_of_cubes(front, module):
+    run = weight_function(front, module)
+    return lambda weight: run(weight).pow(3).sum()
+
+
+@pytest.mark.parametrize("modes", [(a, b) for a in MODES for b in MODES], ids=str)
+def test_second_derivatives_by_any_two_modes_equal_torch(front, modes):
+    ours, theirs = pair(front, SMALL["linear"])
+    outer, inner = (MODES[name] for name in modes)
+    found, expected = (
+        outer(inner(sum_of_cubes(front, module)))(front.original(module).detach())
+        for module in (ours, theirs)
+    )
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("second", [True, False])
+def test_result_may_be_written_to(front, layer, second):
+    """As `nn.Embedding(max_norm=...)` does, before the backward pass asks for the result."""
+    leaves, found = [], []
+    for module in pair(front, LAYERS[layer]):
+        weight, leaf = front.normalized(module), front.original(module)
+        value = weight.detach().mul_(1.5)  # shares the memory
+        weight.mul_(value.sin())
+        grad = torch.autograd.grad(weight.pow(3).sum(), leaf, create_graph=second)[0]
+        if second:
+            grad = torch.autograd.grad(grad.square().sum(), leaf)[0]
+        leaves.append(leaf)
+        found.append(grad)
+    torch.testing.assert_close(leaves[0], leaves[1])
+    torch.testing.assert_close(*found)
+
+
+def test_result_and_weight_written_to_is_an_error(front):
+    module = front.apply(nn.ConvTranspose2d(2, 3, 2).double())
+    weight = front.normalized(module)
+    weight.mul_(2)
+    loss = weight.square().sum()
+    with torch.no_grad():
+        front.original(module).mul_(2)
+    with pytest.raises(RuntimeError, match="inplace operation"):
+        loss.backward()
+
+
+def test_embedding_with_a_largest_norm_trains_as_torch_s(front):
+    ours, theirs = pair(front, lambda: nn.Embedding(6, 5, max_norm=0.3))
+    for module in (ours, theirs):
+        module(torch.tensor([0, 2, 2, 5])).pow(3).sum().backward()
+    torch.testing.assert_close(front.original(ours).grad, front.original(theirs).grad)
 
 
 @pytest.mark.filterwarnings("ignore:Complex modules")

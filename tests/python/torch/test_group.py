@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 from torch.utils.checkpoint import checkpoint
 
 from rsspecnorm.torch import SpectralNormGroup, apply_spectral_norm, fold, module_sigma
@@ -159,6 +160,49 @@ def test_removal_restores_plain_weights(normalized):
     assert set(grouped.state_dict()) == set(Net().state_dict())
     torch.testing.assert_close(grouped.head.weight, value if normalized else raw)
     grouped(images())
+
+
+class Shifted(nn.Module):
+    def forward(self, weight):
+        return 0.5 * weight + 1
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_layer_that_is_parametrized_already_has_norm_one(training):
+    layers = [nn.Linear(6, 8).double() for _ in range(2)]
+    layers[1].load_state_dict(layers[0].state_dict())
+    for layer in layers:
+        parametrize.register_parametrization(layer, "weight", Shifted())
+    group = SpectralNormGroup(layers[:1], n_power_iterations=20)
+    spectral_norm(layers[1], n_power_iterations=20)
+    layers[0].load_state_dict(layers[1].state_dict())
+    for layer in layers:
+        layer.train(training)
+    group.update()
+    x = torch.randn(3, 6, dtype=torch.float64)
+    for layer in layers:
+        layer(x).square().sum().backward()
+    torch.testing.assert_close(layers[0].weight, layers[1].weight)
+    norm = torch.linalg.matrix_norm(layers[0].weight, 2)
+    torch.testing.assert_close(norm, torch.ones_like(norm), rtol=1e-6, atol=0)
+    for ours, theirs in zip(*(layer.parameters() for layer in layers), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad)
+    group.remove()
+    raw = layers[0].parametrizations.weight.original
+    assert torch.equal(layers[0].weight, Shifted()(raw))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_group_made_in_inference_mode(training):
+    x = images()
+    with torch.inference_mode():
+        grouped, group, single = pair()
+        torch.testing.assert_close(grouped.train(training)(x), single.train(training)(x))
+        group.update()
+        weight = grouped.head.parametrizations.weight.original
+        weight.mul_(torch.rand_like(weight))
+        single.load_state_dict(grouped.state_dict())
+        torch.testing.assert_close(grouped.head.eval().weight, single.head.eval().weight)
 
 
 def test_predicate_chooses_and_stacks_are_left_alone():

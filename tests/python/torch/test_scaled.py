@@ -170,13 +170,27 @@ def test_is_left_to_the_other_way(name, taken):
     assert not taken
 
 
-def test_hook_on_the_parametrization_is_called(taken):
+HOOKS = ("forward", "forward_pre", "full_backward", "full_backward_pre")
+
+
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing")
+@pytest.mark.parametrize("kind", HOOKS)
+@pytest.mark.parametrize("where", ["the parametrization", "the list", "anywhere"])
+def test_hook_on_the_parametrization_is_called(kind, where, taken):
     layer = spectral_norm(nn.Linear(200, 160))
-    calls = []
-    layer.parametrizations.weight[0].register_forward_hook(lambda *_: calls.append(1))
-    layer(small_batch())
-    assert calls
+    listed, calls = layer.parametrizations.weight, []
+    if where == "anywhere":
+        register = getattr(nn.modules.module, f"register_module_{kind}_hook")
+    else:
+        watched = listed if where == "the list" else listed[0]
+        register = getattr(watched, f"register_{kind}_hook")
+    handle = register(lambda module, *_: calls.append(module))
+    layer(small_batch()).sum().backward()
+    handle.remove()
+    assert (listed[0] if where == "the parametrization" else listed) in calls
     assert not taken
+    layer(small_batch())
+    assert taken
 
 
 def test_subclass_with_a_forward_of_its_own_is_left_alone(taken):

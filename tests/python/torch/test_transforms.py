@@ -1,13 +1,15 @@
 """torch.compile, torch.export, torch.func, traces, and the operator's own check."""
 
 import copy
+import io
 
 import pytest
 import torch
 from torch import nn
 
 import rsspecnorm.torch
-from torch_fronts import HOOK, sample_input
+from rsspecnorm.torch import SpectralNormGroup
+from torch_fronts import HOOK, LAYERS, sample_input
 
 # Warnings of torch about its own tools.
 pytestmark = pytest.mark.filterwarnings(
@@ -15,6 +17,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::FutureWarning",
     "ignore:The .grad attribute of a Tensor that is not a leaf",
     "ignore:The tensor attribute .* was assigned during export",
+    "ignore:While compiling, we found certain side effects",
     "ignore::torch.jit.TracerWarning",
 )
 
@@ -66,6 +69,81 @@ def test_export_in_eval_is_made_of_torchs_operators(front):
     program = torch.export.export(module, (x,))
     torch.testing.assert_close(program.module()(x), module(x))
     assert "rsspecnorm" not in program.graph_module.code
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_export_in_training_is_saved_and_moves_the_vectors(front, strict):
+    module = nn.Sequential(front.apply(nn.Linear(5, 4)))
+    x = torch.randn(2, 5)
+    file = io.BytesIO()
+    torch.export.save(torch.export.export(module, (x,), strict=strict), file)
+    file.seek(0)
+    loaded = torch.export.load(file).module()
+    for _ in range(3):
+        torch.testing.assert_close(loaded(x), module(x))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_compiled_group_has_no_graph_break(training):
+    grouped, plain = (nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 4)) for _ in range(2))
+    groups = [SpectralNormGroup(model) for model in (grouped, plain)]
+    plain.load_state_dict(grouped.state_dict())
+    compiled = torch.compile(grouped.train(training), fullgraph=True, backend="aot_eager")
+    plain.train(training)
+    for _ in range(3):
+        x = torch.randn(2, 6)
+        for model, run in ((grouped, compiled), (plain, plain)):
+            model.zero_grad()
+            run(x).square().sum().backward()
+        for a, b in zip(grouped.parameters(), plain.parameters(), strict=True):
+            torch.testing.assert_close(a.grad, b.grad)
+            with torch.no_grad():
+                a.sub_(0.1 * a.grad)
+                b.sub_(0.1 * b.grad)
+        torch.testing.assert_close(compiled(x), plain(x))
+    torch.testing.assert_close(list(grouped.buffers()), list(plain.buffers()))
+    torch.testing.assert_close(groups[0].sigma, groups[1].sigma)
+
+
+def test_update_in_compiled_code_leaves_nothing_stale():
+    layer = nn.Linear(6, 5)
+    group = SpectralNormGroup([layer])
+    twin = copy.deepcopy(layer)
+    x = torch.randn(2, 6)
+
+    @torch.compile(fullgraph=True, backend="aot_eager")
+    def step():
+        group.update()
+        return layer(x).square().sum()
+
+    evaluate = torch.compile(lambda: layer(x).square().sum(), fullgraph=True, backend="aot_eager")
+    for _ in range(2):
+        step().backward()
+        with torch.no_grad():
+            layer.parametrizations.weight.original.mul_(1.1).add_(0.1)
+    twin.load_state_dict(layer.state_dict())
+    for run in (evaluate, lambda: layer(x).square().sum()):
+        torch.testing.assert_close(run(), twin.eval()(x).square().sum())
+
+
+def by_flag(out, leaf, grads):
+    return torch.autograd.grad(out, leaf, grads, is_grads_batched=True, retain_graph=True)[0]
+
+
+def by_vmap(out, leaf, grads):
+    return torch.vmap(lambda g: torch.autograd.grad(out, leaf, g, retain_graph=True)[0])(grads)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("of", ["weight", "output"])
+@pytest.mark.parametrize("batched", [by_flag, by_vmap])
+def test_batched_gradients_equal_single_ones(front, layer, of, batched):
+    module = front.apply(LAYERS[layer]().double())
+    leaf = front.original(module)
+    out = front.normalized(module) if of == "weight" else module(sample_input(module))
+    grads = torch.randn(3, *out.shape, dtype=torch.float64)
+    single = [torch.autograd.grad(out, leaf, g, retain_graph=True)[0] for g in grads]
+    torch.testing.assert_close(batched(out, leaf, grads), torch.stack(single))
 
 
 def test_trace_in_eval(front):
