@@ -21,7 +21,7 @@ use crate::kernels::tiny::{MAX_SIDE, TinySteps};
 use crate::matrix::{MatMut, MatRef};
 use crate::operator::Runner;
 use crate::operator::step::{DIVIDED_LEN, DenseStep, Scratch, StepOperator};
-use crate::scalar::{power_of_two, with_typed};
+use crate::scalar::{ldexp, power_of_two, with_typed};
 use crate::schedule::{self, Work};
 use crate::simd::{Level, Load};
 use crate::validate;
@@ -343,7 +343,7 @@ impl<'a, T: Steppable> Task<'a, T> {
         let cell = cell(&mut self.weights, i, self.shape);
         let (end, d) = steps_on(cell.matrix(), (x, y), divisor, (plan, runner), work)?;
         self.sigma[i] = match end {
-            End::Found { sigma, .. } => sigma,
+            End::Found { sigma, unit, .. } => ldexp(sigma, unit),
             End::Zero => 0.0,
             End::NonFinite(sigma) => sigma,
         };
@@ -369,25 +369,30 @@ fn sides<'b, A>(transposed: bool, u: &'b mut [A], v: &'b mut [A]) -> (&'b mut [A
     if transposed { (u, v) } else { (v, u) }
 }
 
-/// Makes the steps on one matrix; what to divide it by comes with the end.
+/// Makes the steps on one matrix; what to divide it by, and in which unit, comes with the end.
 fn steps_on<T: Steppable, R: Runner + Copy>(
     a: MatRef<'_, T>,
     (x, y): (&mut [T::Vector], &mut [T::Vector]),
     divisor: Divisor<'_>,
     (plan, runner): (Plan, R),
     (scratch, buffers): &mut (Scratch<T::Vector>, Buffers<T::Vector>),
-) -> Result<(End, f64), Error> {
+) -> Result<(End, (f64, i32)), Error> {
     let mut op = DenseStep::new(a.shorten(), plan.level, runner, scratch);
     let end = power::run(&mut op, plan, (x, y), buffers)?;
     let d = match end {
-        End::Found { sigma, below_eps } => {
-            let d = divisor.of(0, sigma);
+        End::Found { sigma, unit, below_eps } => {
+            let one = power_of_two(-unit);
+            let d = divisor.of(0, sigma, one);
             // Where eps took the place of a norm, sigma says little; the result must be finite.
-            let least = power_of_two(-T::MAX_EXPONENT);
-            if below_eps { d.max((op.max_abs()? * least).max(f64::MIN_POSITIVE)) } else { d }
+            let least = power_of_two(-T::MAX_EXPONENT) * one;
+            let d = match below_eps {
+                true => d.max((op.max_abs()? * least).max(f64::MIN_POSITIVE)),
+                false => d,
+            };
+            (d, unit)
         }
-        End::Zero => 1.0,
-        End::NonFinite(_) => f64::NAN,
+        End::Zero => (1.0, 0),
+        End::NonFinite(_) => (f64::NAN, 0),
     };
     Ok((end, d))
 }

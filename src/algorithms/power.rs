@@ -19,7 +19,7 @@
 use crate::error::Error;
 use crate::kernels::step::StepVectors;
 use crate::operator::step::{StepOperator, Units, Whole};
-use crate::scalar::exponent;
+use crate::scalar::{exponent, power_of_two};
 use crate::simd::{Level, Real};
 
 use super::side::Side;
@@ -47,8 +47,8 @@ pub(crate) struct Plan {
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum End {
-    /// Sigma, and whether a norm fell below `eps` on the way.
-    Found { sigma: f64, below_eps: bool },
+    /// Sigma in a unit of `2^unit`, and whether a norm fell below `eps` on the way.
+    Found { sigma: f64, unit: i32, below_eps: bool },
     /// Every entry is zero.
     Zero,
     /// An entry is infinite, or NaN.
@@ -67,7 +67,7 @@ pub(crate) fn run<O: StepOperator>(
     buffers: &mut Buffers<O::Acc>,
 ) -> Result<End, Error> {
     if let Some(sigma) = at_once(op, plan, (x, y), buffers) {
-        return Ok(End::Found { sigma, below_eps: false });
+        return Ok(End::Found { sigma, unit: 0, below_eps: false });
     }
     let mut process = Process::new(op, plan, (x, y), std::mem::take(buffers));
     let outcome = process.run();
@@ -76,7 +76,7 @@ pub(crate) fn run<O: StepOperator>(
             let below_eps = process.x.length != 1.0 || process.y.length != 1.0;
             process.x.hand_back(plan.level, x);
             process.y.hand_back(plan.level, y);
-            Ok(End::Found { sigma, below_eps })
+            Ok(End::Found { sigma, unit: process.units.unwrap_or_default().norm(), below_eps })
         }
         Err(Stop::Degenerate(end)) => {
             process.keep(x, y);
@@ -182,13 +182,14 @@ impl<'a, O: StepOperator> Process<'a, O> {
     }
 
     fn rows_first(&mut self, steps: usize) -> Result<f64, Stop> {
-        let Plan { level, eps, .. } = self.plan;
+        let level = self.plan.level;
         if self.x.norm == 0.0 {
             self.x_from_y()?;
         }
         let mut sigma = 0.0;
         for step in 1..=steps {
             let (norm_t, norm_z) = self.fused()?;
+            let eps = self.eps();
             let length = self.x.length * (norm_t / self.x.norm) * self.product();
             let y_length = length / length.max(eps);
             let length = y_length * (norm_z / norm_t) * self.gram();
@@ -203,20 +204,23 @@ impl<'a, O: StepOperator> Process<'a, O> {
     }
 
     fn columns_first(&mut self, steps: usize) -> Result<f64, Stop> {
-        let Plan { level, eps, .. } = self.plan;
+        let level = self.plan.level;
         if self.y.norm == 0.0 {
             self.y_from_x()?;
         }
         let norm_z = self.rmatvec()?;
+        let eps = self.eps();
         let length = norm_z / self.y.norm * self.product();
         self.x.take(level, &mut self.z, norm_z, length, eps);
         for _ in 1..steps {
             let (norm_t, norm_z) = self.fused()?;
+            let eps = self.eps();
             let length = self.x.length * (norm_t / self.x.norm) * self.product();
             let length = length / length.max(eps) * (norm_z / norm_t) * self.gram();
             self.x.take(level, &mut self.z, norm_z, length, eps);
         }
         let norm_t = self.matvec()?;
+        let eps = self.eps();
         let length = self.x.length * (norm_t / self.x.norm) * self.product();
         self.y.take(level, &mut self.t, norm_t, length, eps);
         Ok(length * self.y.length)
@@ -325,12 +329,21 @@ impl<O: StepOperator> Process<'_, O> {
         (O::Acc::ORDINARY.recip()..O::Acc::ORDINARY).contains(&norm)
     }
 
+    /// What the norm of `t` is multiplied by, in the unit of norms; so are the next two.
     fn product(&self) -> f64 {
-        self.units.unwrap_or_default().product()
+        self.in_norms(self.units.unwrap_or_default().product())
     }
 
     fn gram(&self) -> f64 {
-        self.units.unwrap_or_default().gram()
+        self.in_norms(self.units.unwrap_or_default().gram())
+    }
+
+    fn eps(&self) -> f64 {
+        self.in_norms(self.plan.eps)
+    }
+
+    fn in_norms(&self, x: f64) -> f64 {
+        x * power_of_two(-self.units.unwrap_or_default().norm())
     }
 
     fn norm_t(&self) -> f64 {

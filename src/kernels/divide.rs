@@ -27,6 +27,14 @@ impl<A: Real> Ratio<A> {
         let shift = power_of_two(-exponent(d).clamp(-limit, limit));
         Self { shift: A::from_f64(shift), divisor: A::from_f64(d * shift) }
     }
+
+    /// The ratio for `d` in a unit of `2^unit`, which may be beyond the range.
+    pub(crate) fn in_unit(d: f64, unit: i32) -> Self {
+        match unit {
+            0 => Self::new(d),
+            _ => Self { shift: A::from_f64(power_of_two(-unit)), divisor: A::from_f64(d) },
+        }
+    }
 }
 
 /// What the matrices of a stack are divided by, given their sigma.
@@ -45,12 +53,12 @@ impl Divisor<'_> {
         Self { coefficients: &self.coefficients[cut..], ..self }
     }
 
-    /// What matrix `i` is divided by.
+    /// What matrix `i` is divided by, in the unit of its sigma, of which `one` is 1.
     #[inline(always)]
-    pub(crate) fn of(self, i: usize, sigma: f64) -> f64 {
+    pub(crate) fn of(self, i: usize, sigma: f64, one: f64) -> f64 {
         let d = sigma / self.coefficients[if self.coefficients.len() == 1 { 0 } else { i }];
         // Not `max`, which would hide a NaN.
-        if self.soft && d < 1.0 { 1.0 } else { d }
+        if self.soft && d < one { one } else { d }
     }
 }
 

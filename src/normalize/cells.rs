@@ -56,7 +56,7 @@ impl<T: Steppable> Cell<'_, T> {
 
     pub(super) fn divide<R: Runner + Copy>(
         self,
-        d: f64,
+        d: (f64, i32),
         stream: bool,
         (level, runner): (Level, R),
     ) -> Result<(), Error> {

@@ -12,21 +12,21 @@ use crate::simd::Level;
 /// is in the nearest cache.
 const PIECE: usize = 1 << 15;
 
-/// Writes `a / d` to `out`, or divides `out` in place where there is no `a`. With `stream` the
-/// stores go past the caches.
+/// Writes `a / d` to `out`, or divides `out` in place where there is no `a`; `d` comes in a unit of
+/// `2^unit`. With `stream` the stores go past the caches.
 ///
 /// # Errors
 /// [`Error::Interrupted`] when the caller asked to stop.
 pub(crate) fn divide<T: StepKernels, R: Runner + Copy>(
     a: Option<MatRef<'_, T>>,
     out: MatMut<'_, T>,
-    d: f64,
+    (d, unit): (f64, i32),
     stream: bool,
     (level, runner): (Level, R),
 ) -> Result<(), Error> {
     let (nrows, ncols) = (out.nrows(), out.ncols());
     let block_rows = block_rows((nrows, ncols));
-    let ratio = Ratio::new(d);
+    let ratio = Ratio::in_unit(d, unit);
     let out = match out.into_packed() {
         Ok(out) if nrows <= block_rows => {
             divide_block(a, 0, out, ratio, (level, stream));

@@ -18,6 +18,7 @@ use crate::simd::{Aligned, Level, Load, Real};
 pub(crate) struct Units {
     product: i32,
     gram: i32,
+    norm: i32,
 }
 
 impl Units {
@@ -27,7 +28,17 @@ impl Units {
     /// its smaller entries would vanish, it takes half; norms are summed in double all the same.
     pub(crate) fn new<A: Real>(exponent: i32) -> Self {
         let gram = exponent.clamp(-A::SAFE_EXPONENT, A::SAFE_EXPONENT);
-        Self { product: if A::IS_WIDE { gram } else { gram / 2 }, gram }
+        let may_overflow = A::IS_WIDE && exponent > A::SAFE_EXPONENT;
+        Self {
+            product: if A::IS_WIDE { gram } else { gram / 2 },
+            gram,
+            norm: if may_overflow { gram } else { 0 },
+        }
+    }
+
+    /// The exponent of the unit in which a norm of the matrix cannot overflow.
+    pub(crate) fn norm(self) -> i32 {
+        self.norm
     }
 
     /// What the unit of `B x` and of `B' y` is.

@@ -121,3 +121,31 @@ def test_empty_matrices_have_sigma_zero(shape):
     assert got.weight.shape == shape
     assert np.shape(got.sigma) == shape[:-2]
     assert not np.any(got.sigma)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("shape", [(3, 4), (60, 70), (9, 3, 4), (3, 60, 70)], ids=str)
+@pytest.mark.parametrize("k", [0, 1, 5, 5000])
+def test_norm_beyond_float64_is_inf_and_divides_all_the_same(order, shape, k):
+    a = 1e308 * (1 + 0.5 * np.random.default_rng(0).random(shape))
+    got = spectral_normalize(a, n_power_iterations=k, order=order)
+    small = spectral_normalize(np.ldexp(a, -1000), n_power_iterations=k, order=order)
+    assert np.all(got.sigma == np.inf)
+    for field in ("weight", "u", "v"):
+        np.testing.assert_allclose(getattr(got, field), getattr(small, field), rtol=1e-13)
+    again = power_iteration(a, got.u, got.v, n_power_iterations=k, order=order)
+    assert np.all(again.sigma == np.inf)
+    np.testing.assert_allclose(np.linalg.norm(again.u, axis=-1), 1, rtol=1e-13)
+    np.testing.assert_allclose(np.linalg.norm(again.v, axis=-1), 1, rtol=1e-13)
+    assert np.linalg.norm(got.weight, 2, axis=(-2, -1)) == pytest.approx(1, rel=1e-6)
+
+
+def test_norm_beyond_float64_obeys_coefficient_and_soft():
+    a = np.full((30, 40), 1e308)
+    for coefficient in (1e-3, 7.0, 1e307):
+        got = spectral_normalize(a, coefficient=coefficient, soft=True)
+        np.testing.assert_allclose(got.weight, coefficient / np.sqrt(1200), rtol=1e-12)
+    # Vectors that are orthogonal to the leading ones: a sigma that leaves the matrix alone.
+    got = spectral_normalize(a[:2, :2], [1, -1], [1, -1], n_power_iterations=0, soft=True)
+    assert got.sigma == 0
+    np.testing.assert_array_equal(got.weight, a[:2, :2])

@@ -81,3 +81,10 @@ fn a_divisor_out_of_range_is_taken_in_two_factors() {
         assert!((product / d - 1.0).abs() < 1e-7, "{d}");
     }
 }
+
+#[test]
+fn a_divisor_beyond_the_range_is_taken_in_its_unit() {
+    let ratio = Ratio::<f64>::in_unit(2.0_f64.powi(130), 900);
+    assert_eq!(1e308 * ratio.shift / ratio.divisor, 1e308 * 2.0_f64.powi(-900) / 2.0_f64.powi(130));
+    assert_eq!(Ratio::<f64>::in_unit(3.0, 0), Ratio::new(3.0));
+}
