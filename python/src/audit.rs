@@ -3,6 +3,7 @@
 //! Workers put finished rows into a queue; the calling thread, which the core asks now and then
 //! whether to stop, takes them out and hands them to Python. NumPy is needed for arrays only.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -33,10 +34,11 @@ pub(crate) struct Audit {
 #[pymethods]
 impl Audit {
     #[new]
-    #[pyo3(signature = (paths, /))]
-    fn new(py: Python<'_>, paths: Vec<PathBuf>) -> PyResult<Self> {
-        let files = py.detach(|| open(&paths)).map_err(Failure::from)?;
-        Ok(Self { files })
+    #[pyo3(signature = (files, /))]
+    fn new(py: Python<'_>, files: Vec<PathBuf>) -> PyResult<Self> {
+        let open = || files.iter().map(|file| Checkpoint::open(file)).collect();
+        let files: Result<_, Error> = py.detach(open);
+        Ok(Self { files: files.map_err(Failure::from)? })
     }
 
     /// Every tensor, in file order.
@@ -62,6 +64,13 @@ impl Audit {
     }
 }
 
+/// The safetensors files behind a path, in name order.
+#[pyfunction]
+#[pyo3(signature = (path, /))]
+pub(crate) fn shards(path: PathBuf) -> Result<Vec<OsString>, Failure> {
+    Ok(resolve(&path)?.into_iter().map(PathBuf::into_os_string).collect())
+}
+
 /// Measures arrays: `(file, name, dtype, shape, bytes)` each, the bytes row-major.
 #[pyfunction]
 #[pyo3(signature = (arrays, settings, on_rows, /))]
@@ -78,16 +87,6 @@ pub(crate) fn audit_arrays<'py>(
 fn tensor<'a>((file, name, dtype, shape, bytes): &'a Array<'_>) -> PyResult<Tensor<'a>> {
     let (file, name, shape) = (file.clone(), name.clone(), shape.clone());
     Ok(Tensor { file, name, dtype: Dtype::from_name(dtype), shape, bytes: bytes.as_slice()? })
-}
-
-fn open(paths: &[PathBuf]) -> Result<Vec<Checkpoint>, Error> {
-    let mut files = Vec::new();
-    for path in paths {
-        for file in resolve(path)? {
-            files.push(Checkpoint::open(&file)?);
-        }
-    }
-    Ok(files)
 }
 
 fn measure<'py>(

@@ -20,7 +20,7 @@ mod _core {
     #[pymodule_export]
     use crate::arrays::is_ready;
     #[pymodule_export]
-    use crate::audit::{Audit, audit_arrays};
+    use crate::audit::{Audit, audit_arrays, shards};
     #[pymodule_export]
     use crate::gradient::gradient;
     #[pymodule_export]

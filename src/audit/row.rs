@@ -20,7 +20,8 @@ pub enum Status {
     Nan,
     /// An entry is infinite, and none is NaN.
     Inf,
-    /// The entries are finite but the norm exceeds the largest double.
+    /// The entries are finite but sigma, or another norm or bound of the row, exceeds the largest
+    /// double.
     Overflow,
     /// Every entry is zero.
     Zero,
@@ -90,6 +91,8 @@ impl Row {
         let sigma = solution.sigma;
         let fro = solution.entries.fro;
         let ratio = (fro / sigma).powi(2);
+        let sigma_mup = sigma / (nrows as f64 / ncols as f64).sqrt();
+        let upper = if bounds != Bounds::None { solution.upper } else { f64::NAN };
         Self {
             index,
             file: unit.file.clone(),
@@ -101,13 +104,13 @@ impl Row {
             stable_rank: if sigma == 0.0 { 0.0 } else { ratio },
             fro,
             sigma_ratio: solution.second / sigma,
-            sigma_mup: sigma / (nrows as f64 / ncols as f64).sqrt(),
-            upper: if bounds != Bounds::None { solution.upper } else { f64::NAN },
+            sigma_mup,
+            upper,
             max_abs: solution.entries.max_abs,
             n_nonfinite: solution.entries.n_nonfinite,
             n_passes: solution.n_passes,
             elapsed: solution.elapsed,
-            status: status(solution),
+            status: status(solution, [fro, sigma_mup, upper]),
             same_as: None,
         }
     }
@@ -155,7 +158,7 @@ impl Row {
     }
 }
 
-fn status(solution: &Solution) -> Status {
+fn status(solution: &Solution, others: [f64; 3]) -> Status {
     let entries = &solution.entries;
     if entries.n_nonfinite > 0 {
         return if solution.sigma.is_nan() { Status::Nan } else { Status::Inf };
@@ -163,7 +166,8 @@ fn status(solution: &Solution) -> Status {
     match solution.sigma {
         0.0 => Status::Zero,
         sigma if !sigma.is_finite() => Status::Overflow,
-        _ if solution.converged => Status::Ok,
-        _ => Status::NotConverged,
+        _ if !solution.converged => Status::NotConverged,
+        _ if others.contains(&f64::INFINITY) => Status::Overflow,
+        _ => Status::Ok,
     }
 }

@@ -1,6 +1,8 @@
 """Every kind of file and tensor the command reads."""
 
 import json
+import os
+import zlib
 
 import numpy as np
 import pytest
@@ -142,6 +144,19 @@ def test_degenerate_matrices_have_a_status(tmp_path):
     assert found["nan"]["max_abs"] == 1
 
 
+def test_number_beyond_float64_beside_a_sigma_within_has_a_status(tmp_path):
+    tensors = {
+        "fro": ("F64", (2, 2), (1.5e308 * np.eye(2)).tobytes()),
+        "sigma_mup": ("F64", (1, 400), np.full(400, 1e306).tobytes()),
+        "none": ("F64", (2, 2), (1e307 * np.eye(2)).tobytes()),
+    }
+    found = rows(write(tmp_path / "m.safetensors", tensors))
+    for name, sigma in (("fro", 1.5e308), ("sigma_mup", 2e307), ("none", 1e307)):
+        assert found[name]["sigma_max"] == pytest.approx(sigma, rel=1e-9)
+        assert found[name].get(name) is None
+        assert found[name]["status"] == ("ok" if name == "none" else "overflow")
+
+
 def test_misaligned_file_gives_the_same_numbers(tmp_path):
     tensors = {f"w{i}": f32(random(40, 30)) for i in range(3)}
     aligned = write(tmp_path / "a.safetensors", tensors)
@@ -177,6 +192,69 @@ def test_equal_tensors_of_two_files_are_computed_once(tmp_path):
     whole = report(first, second)
     assert [row["same_as"] for row in whole["tensors"]] == [None, f"{first}:w"]
     assert [row["file"] for row in whole["tensors"]] == [str(first), str(second)]
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_equal_arrays_of_an_npz_are_computed_once(tmp_path, save):
+    a, stack = random(20, 30), random(3, 20, 30)
+    stack[2] = stack[1]
+    almost = a.copy()
+    almost[7, 7] += 1
+    copies = {"copy": a, "turned": np.asfortranarray(a), "stack": stack, "again": stack.copy()}
+    save(tmp_path / "m.npz", a=a, almost=almost, ids=np.eye(2, dtype=int), **copies)
+    found = rows(tmp_path / "m.npz")
+    assert {name: row["same_as"] for name, row in found.items()} == {
+        "a": None,
+        "almost": None,
+        "copy": "a",
+        "turned": None,
+        "stack[0]": None,
+        "stack[1]": None,
+        "stack[2]": "stack[1]",
+        "again[0]": "stack[0]",
+        "again[1]": "stack[1]",
+        "again[2]": "stack[1]",
+    }
+    for one, other in (("a", "copy"), ("stack[0]", "again[0]"), ("stack[1]", "again[2]")):
+        assert found[one]["sigma_max"] == found[other]["sigma_max"]
+        assert found[other]["n_passes"] == 0 < found[one]["n_passes"]
+
+
+def test_arrays_of_an_npz_with_equal_checksums_are_compared(tmp_path):
+    a = np.zeros((8, 8), np.uint8)
+    # What a checksum does not see: its polynomial.
+    bits = np.zeros(8 * a.size, np.uint8)
+    bits[:33] = list(map(int, f"{0x104C11DB7:b}"))
+    b = np.packbits(bits, bitorder="little").reshape(8, 8)
+    assert zlib.crc32(a.tobytes()) == zlib.crc32(b.tobytes())
+    np.savez(tmp_path / "m.npz", a=a.view(np.float32), b=b.view(np.float32))
+    assert [row["same_as"] for row in rows(tmp_path / "m.npz").values()] == [None, None]
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["", "model-00001-of-00002.safetensors"],
+        ["model-00002-of-00002.safetensors", "", "sub/.."],
+        ["model.safetensors.index.json", "*.safetensors", "link"],
+        ["", "a.npz", "model-00001-of-00002.safetensors", "a.npz"],
+    ],
+)
+def test_paths_that_overlap_are_read_once(shards, paths):
+    (shards / "sub").mkdir()
+    (shards / "link").symlink_to(shards)
+    np.savez(shards / "a.npz", n=np.eye(2))
+    whole = report(*(shards / path for path in paths))
+    names = sorted(row["name"] for row in whole["tensors"])
+    assert names == [*(["n"] if "a.npz" in paths else []), "w0", "w1"]
+    assert whole["summary"]["n_matrices"] == len(names)
+
+
+def test_linked_files_are_kept_apart(shards):
+    (shards / "other").mkdir()
+    first = shards / "model-00001-of-00002.safetensors"
+    (shards / "other" / first.name).symlink_to(first)
+    assert len(report(shards, shards / "other")["tensors"]) == 3
 
 
 @pytest.fixture
@@ -310,3 +388,24 @@ def test_file_without_matrix_is_no_error(tmp_path):
     assert report(write(tmp_path / "m.safetensors", {}))["tensors"] == []
     sparse = write_sparse(tmp_path / "s.safetensors", {"b": (5,)})
     assert "0 matrices" in audit(sparse).stdout
+
+
+def test_file_whose_name_is_no_text_is_read(tmp_path):
+    for suffix in ("npy", "npz", "safetensors"):
+        path = os.fsencode(tmp_path / "w.") + b"\xff." + suffix.encode()
+        write(tmp_path / "m.safetensors", {"w": f32(np.eye(3))}).rename(os.fsdecode(path))
+        if suffix != "safetensors":
+            with open(path, "wb") as file:  # noqa: PTH123 - the name is bytes
+                (np.save if suffix == "npy" else np.savez)(file, np.eye(3))
+        [row] = report(os.fsdecode(path))["tensors"]
+        assert row["file"] == str(tmp_path / f"w.\ufffd.{suffix}")
+        assert row["sigma_max"] == pytest.approx(1)
+
+
+def test_torch_dtypes_are_spelled_as_those_of_safetensors(tmp_path):
+    torch = pytest.importorskip("torch")
+    skipped = {"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "U16": "uint16", "I8": "int8"}
+    state = {name: torch.zeros(2, 2, dtype=getattr(torch, d)) for name, d in skipped.items()}
+    torch.save({"w": torch.eye(2), **state}, tmp_path / "m.pt")
+    reasons = {each["name"]: each["reason"] for each in report(tmp_path / "m.pt")["skipped"]}
+    assert reasons == {name: f"dtype {name}" for name in skipped}

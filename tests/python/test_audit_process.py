@@ -159,7 +159,16 @@ def test_full_disk_is_one_line(model):
         pytest.skip("no /dev/full here")
     with Path("/dev/full").open("w") as full:
         done = audit(model, code=2, stdout=full, stderr=subprocess.PIPE, capture_output=False)
-    assert done.stderr.count("\n") == 1
+    assert done.stderr == "rsspecnorm: error: standard output: no space left on device\n"
+    done = audit(model, "-o", "/dev/full", code=2)
+    assert done.stderr == "rsspecnorm: error: /dev/full: no space left on device\n"
+
+
+def test_name_of_the_longest_is_written(model, tmp_path):
+    for name in ("x" * 255, "é" * 127):
+        audit(model, "-o", tmp_path / name)
+        assert "sigma_max" in (tmp_path / name).read_text()
+    assert not list(tmp_path.glob(".*.tmp"))
 
 
 def test_closed_streams_are_no_traceback(model):

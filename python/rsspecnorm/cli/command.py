@@ -143,6 +143,7 @@ def _check_targets(args: argparse.Namespace) -> None:
     """Refuse to write over what is read; a baseline may be replaced by the next one."""
     read = {file for path in args.path for file in sources.expand(path)}
     read |= {each for path in read if os.path.isdir(path) for each in _weights_in(path)}  # noqa: PTH112
+    read |= set(sources.files_of(args.path))
     real = {os.path.realpath(path) for path in read}
     targets = [os.path.realpath(path) for path in (args.output, args.plot) if path is not None]
     if len(targets) > len(set(targets)):

@@ -7,13 +7,19 @@ import io
 import os
 import stat
 import sys
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from rsspecnorm.cli.errors import CommandError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
+
+
+# The bytes of a name that a temporary one takes over: most systems allow 255 in all.
+_MAX_NAME = 200
 
 
 def temporary(path: str, process: int) -> Path:
@@ -33,7 +39,10 @@ def temporary(path: str, process: int) -> Path:
         A hidden name in the same folder, where a rename cannot fail half-way.
     """
     target = Path(os.path.realpath(path))
-    return target.with_name(f".{target.name}.{process}.tmp")
+    name = os.fsencode(target.name)
+    if len(name) > _MAX_NAME:
+        name = name[:_MAX_NAME] + b".%08x" % zlib.crc32(name)
+    return target.with_name(f".{os.fsdecode(name)}.{process}.tmp")
 
 
 def discard(path: str, process: int) -> None:
@@ -138,17 +147,13 @@ class Output:
 
     def write(self, text: str) -> None:
         """Write; a reader that has gone away (``| head``) is no error."""
-        try:
+        with self._reported():
             self._stream.write(text)
-        except BrokenPipeError:
-            self.abandon()
 
     def flush(self) -> None:
         """Bring what was written to its reader."""
-        try:
+        with self._reported():
             self._stream.flush()
-        except BrokenPipeError:
-            self.abandon()
 
     def __exit__(
         self,
@@ -159,9 +164,21 @@ class Output:
         try:
             self.flush()
         except BaseException as failure:
-            self._stack.__exit__(type(failure), failure, failure.__traceback__)
+            with contextlib.suppress(OSError):  # what cannot be flushed cannot be closed either
+                self._stack.__exit__(type(failure), failure, failure.__traceback__)
             raise
         self._stack.__exit__(kind, error, traceback)
+
+    @contextlib.contextmanager
+    def _reported(self) -> Iterator[None]:
+        """Name the file in what the system says of it."""
+        try:
+            yield
+        except BrokenPipeError:
+            self.abandon()
+        except OSError as error:
+            name = "standard output" if self._path is None else self._path
+            raise OSError(error.errno, error.strerror, name) from error
 
     def abandon(self) -> None:
         """Send the rest nowhere: the verdict of the rules still stands."""

@@ -91,8 +91,7 @@ def open_sources(paths: Sequence[str]) -> list[Source]:
         When a file is missing or its kind needs a package that is not installed.
     """
     sources: list[Source] = []
-    files = [file for path in paths for file in expand(path)]
-    for reader, group in groupby(files, key=_reader):
+    for reader, group in groupby(files_of(paths), key=_reader):
         if reader == "native":
             from rsspecnorm import _core
 
@@ -106,6 +105,46 @@ def open_sources(paths: Sequence[str]) -> list[Source]:
 
             sources.extend(map(TorchFile, group))
     return sources
+
+
+def files_of(paths: Sequence[str]) -> list[str]:
+    """
+    Find every file to be read, once.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        As `open_sources` takes them; they may overlap.
+
+    Returns
+    -------
+    list of str
+        In the order named, by the names that come first.
+
+    Raises
+    ------
+    CommandError
+        As `expand` does.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for file in (file for path in paths for each in expand(path) for file in _shards(each)):
+        # Links to files are kept apart: two checkpoints may share a shard.
+        folder, name = os.path.split(os.path.abspath(file))  # noqa: PTH100 - strings here
+        found.setdefault((os.path.realpath(folder), name), file)
+    return list(found.values())
+
+
+def _shards(path: str) -> list[str]:
+    if _reader(path) != "native":
+        return [path]
+    from rsspecnorm import _core
+
+    return _core.shards(path)
+
+
+def spelled(text: str) -> str:
+    """Replace what is not UTF-8 in a path or a name, as the core does."""
+    return "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
 
 
 def expand(path: str) -> list[str]:

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rsspecnorm.cli.errors import CommandError, describe
-from rsspecnorm.cli.sources import MEASURED, Listed, numbered
+from rsspecnorm.cli.sources import MEASURED, Listed, numbered, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +25,17 @@ _NAMES = {
     "int32": "I32",
     "int16": "I16",
     "int8": "I8",
+    "uint64": "U64",
+    "uint32": "U32",
+    "uint16": "U16",
     "uint8": "U8",
     "bool": "BOOL",
+    "float8_e4m3fn": "F8_E4M3",
+    "float8_e4m3fnuz": "F8_E4M3FNUZ",
+    "float8_e5m2": "F8_E5M2",
+    "float8_e5m2fnuz": "F8_E5M2FNUZ",
+    "float8_e8m0fnu": "F8_E8M0",
+    "float4_e2m1fn_x2": "F4",
 }
 # Beyond any state dict: a file can nest without end, and hold one list twice, that again twice.
 _MAX_DEPTH = 32
@@ -62,7 +71,8 @@ class TorchFile:
             raise CommandError(f"{path}: holds more than {_MAX_TENSORS} tensors")
         self.values = [tensor for _, tensor in tensors]
         self.listed = [
-            Listed(name, _dtype(tensor), tuple(tensor.shape), path) for name, tensor in tensors
+            Listed(spelled(name), _dtype(tensor), tuple(tensor.shape), spelled(path))
+            for name, tensor in tensors
         ]
         if not tensors:
             raise CommandError(f"{path}: holds no tensor")
