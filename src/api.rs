@@ -134,7 +134,7 @@ fn run(
 /// Solves every matrix, in order.
 ///
 /// # Errors
-/// As [`solve_each`].
+/// As [`solve_each`]; [`Error::OutOfMemory`] where there is no memory for the results.
 ///
 /// ```
 /// use ndarray::array;
@@ -154,6 +154,7 @@ pub fn solve<'m, 'a: 'm>(
     control: Control<'_>,
 ) -> Result<Vec<Solution>, Error> {
     let batch = matrices.into();
+    validate::results(&batch, size_of::<OnceLock<Solution>>(), request.vectors)?;
     let solutions: Vec<OnceLock<Solution>> = (0..batch.len()).map(|_| OnceLock::new()).collect();
     solve_each(batch, request, control, &|i, solution| {
         // Each index comes once, so the cell is empty.
@@ -175,7 +176,7 @@ pub struct Norms {
 /// so large that a [`Solution`] for each would take longer than its norm.
 ///
 /// # Errors
-/// As [`solve_each`].
+/// As [`solve_each`]; [`Error::OutOfMemory`] where there is no memory for the results.
 ///
 /// ```
 /// use rsspecnorm::{Control, Matrix, Request, norms};
@@ -194,6 +195,7 @@ pub fn norms<'m, 'a: 'm>(
     control: Control<'_>,
 ) -> Result<Norms, Error> {
     let batch = matrices.into();
+    validate::results(&batch, size_of::<AtomicU64>(), false)?;
     let sigma: Vec<AtomicU64> = (0..batch.len()).map(|_| AtomicU64::new(0)).collect();
     let missed = Mutex::new(Vec::new());
     let request = Request { vectors: false, second: false, ..*request };

@@ -32,6 +32,11 @@ pub enum Error {
         /// The matrix's flat index in the call's sequence.
         index: usize,
     },
+    /// There is no memory for the results of a call.
+    OutOfMemory {
+        /// How many matrices it has.
+        count: usize,
+    },
     /// A SIMD tier was forced that this CPU, or this build, lacks.
     LevelUnavailable {
         /// The tier that was asked for.
@@ -59,6 +64,12 @@ impl fmt::Display for Error {
             }
             Self::NonFinite { index } => {
                 write!(f, "a must hold finite values only, but matrix {index} has a nan or an inf")
+            }
+            Self::OutOfMemory { count: 1 } => {
+                write!(f, "not enough memory for the results of one matrix")
+            }
+            Self::OutOfMemory { count } => {
+                write!(f, "not enough memory for the results of {count} matrices")
             }
             Self::LevelUnavailable { level, available } => {
                 write!(f, "RSSPECNORM_LEVEL must be one of {available} on this CPU, got '{level}'")

@@ -8,7 +8,7 @@ use std::fmt::Display;
 use crate::api::{Goal, Request};
 use crate::error::Error;
 use crate::gradient::{Differentiable, Gradient};
-use crate::matrix::{Batch, MatMut};
+use crate::matrix::{Batch, MatMut, Matrix};
 use crate::normalize::{Steppable, Steps, Task, Weights};
 
 /// The smallest relative error that double precision can promise.
@@ -29,6 +29,34 @@ pub(crate) fn request(batch: &Batch<'_, '_>, request: &Request<'_>) -> Result<()
     match request.v0 {
         Some(v0) => starts(batch, v0),
         None => Ok(()),
+    }
+}
+
+/// Bytes of results about which the system is asked beforehand.
+const LARGE_RESULTS: usize = 1 << 30;
+
+/// Checks that there is memory for the results, `each` bytes for every matrix besides its vectors: a
+/// stack of a few bytes may stand for any number of matrices, and who allocates later cannot fail.
+///
+/// # Errors
+/// [`Error::OutOfMemory`].
+pub(crate) fn results(batch: &Batch<'_, '_>, each: usize, vectors: bool) -> Result<(), Error> {
+    let count = batch.len();
+    let entries = if vectors { entries(batch) } else { 0 };
+    let bytes = each.saturating_mul(count).saturating_add(entries.saturating_mul(size_of::<f64>()));
+    if bytes < LARGE_RESULTS {
+        return Ok(());
+    }
+    let refused = |_| Error::OutOfMemory { count };
+    Vec::<u8>::new().try_reserve_exact(bytes).map_err(refused)
+}
+
+/// Entries of the vectors of all matrices.
+fn entries(batch: &Batch<'_, '_>) -> usize {
+    let own = |a: Matrix<'_>| a.parts().saturating_mul(a.shape().0.saturating_add(a.shape().1));
+    match batch {
+        Batch::Stack(stack) if !stack.is_empty() => own(stack.get(0)).saturating_mul(stack.len()),
+        _ => batch.iter().fold(0, |sum: usize, a| sum.saturating_add(own(a))),
     }
 }
 

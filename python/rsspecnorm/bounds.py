@@ -74,6 +74,8 @@ def spectral_bounds(
     ValueError
         If `a` has fewer than two axes, `v0` has the wrong shape, `kind` is unknown, an option is
         out of range, or `check_finite` is set and a matrix has a nan or an inf.
+    MemoryError
+        If there is no memory for the results.
 
     Warns
     -----

@@ -64,6 +64,8 @@ def spectral_norm(
     ValueError
         If `a` has fewer than two axes, an option is out of range, or `check_finite` is set and a
         matrix, which the message names, has a nan or an inf.
+    MemoryError
+        If there is no memory for the results.
 
     Warns
     -----

@@ -68,6 +68,8 @@ def leading_triplet(
     ValueError
         If `a` has fewer than two axes, `v0` has the wrong shape, an option is out of range, or
         `check_finite` is set and a matrix, which the message names, has a nan or an inf.
+    MemoryError
+        If there is no memory for the results.
 
     Warns
     -----

@@ -10,9 +10,11 @@ use ndarray::{ArrayD, ArrayView3, ArrayViewD, Axis, Ix2, Ix3};
 use numpy::npyffi::NPY_TYPES;
 use numpy::prelude::*;
 use numpy::{Element, PyArrayDescr, PyArrayDyn, PyReadonlyArrayDyn, PyUntypedArray};
-use pyo3::exceptions::{PyMemoryError, PyTypeError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use rsspecnorm::{Batch, Matrix, Stack, Store};
+use rsspecnorm::{Batch, Error, Matrix, Stack, Store};
+
+use crate::errors::Failure;
 
 /// The numpy crate refuses to view an array of more axes, and does so by a panic.
 const MAX_NDIM: usize = 32;
@@ -271,7 +273,9 @@ impl<'py> Input<'py> {
         }
         let mut matrices = Vec::new();
         // A stack of empty matrices can be longer than memory while its array takes none.
-        matrices.try_reserve_exact(count).map_err(|e| PyMemoryError::new_err(e.to_string()))?;
+        matrices
+            .try_reserve_exact(count)
+            .map_err(|_| Failure::from(Error::OutOfMemory { count }))?;
         let each = if matches!(self.form, Form::List) { 1 } else { count };
         self.arrays.iter().for_each(|a| a.push_matrices(each, &mut matrices));
         Ok(Matrices::Each(matrices))

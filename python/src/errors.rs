@@ -3,7 +3,9 @@
 //! Both the core's error and `PyErr` are foreign here, so `?` goes through [`Failure`].
 
 use pyo3::PyErr;
-use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{
+    PyKeyboardInterrupt, PyMemoryError, PyOSError, PyRuntimeError, PyValueError,
+};
 use rsspecnorm::Error;
 
 use crate::arrays::Input;
@@ -31,6 +33,7 @@ impl From<Error> for Failure {
         let message = error.to_string();
         Self(match error {
             Error::LevelUnavailable { .. } => PyRuntimeError::new_err(message),
+            Error::OutOfMemory { .. } => PyMemoryError::new_err(message),
             Error::Checkpoint { .. } => PyOSError::new_err(message),
             Error::Interrupted => PyKeyboardInterrupt::new_err(()),
             _ => PyValueError::new_err(message),

@@ -38,13 +38,21 @@ pub(crate) fn normalize<'py>(
     given: Given<'py>,
 ) -> Result<Bound<'py, PyArray1<f64>>, Failure> {
     let mut call = Call::borrow(matrices, u, v, out, &given)?;
-    let mut sigma = vec![0.0; call.count];
+    let mut sigma = zeros(call.count)?;
     let tasks = call.tasks(&coefficient, &mut sigma)?;
     let steps = settings.steps(&common);
     let call = |control: Control<'_>| rsspecnorm::normalize(tasks, &steps, control);
     let done = py.detach(|| detached(common.num_threads, call))?;
     done.map_err(|error| settings.failure(error))?;
     Ok(PyArray1::from_vec(py, sigma))
+}
+
+/// Room for every sigma; empty matrices can be more than fit in memory.
+fn zeros(count: usize) -> Result<Vec<f64>, Error> {
+    let mut sigma = Vec::new();
+    sigma.try_reserve_exact(count).map_err(|_| Error::OutOfMemory { count })?;
+    sigma.resize(count, 0.0);
+    Ok(sigma)
 }
 
 /// What the Python face hands over as `(n_power_iterations, eps, order, soft, batch)`: `batch` is

@@ -155,7 +155,7 @@ impl Queue {
         let mut order: Vec<usize> = (0..sizes.len()).collect();
         order.sort_by_key(|&i| std::cmp::Reverse(sizes[i]));
         // Chunks keep the counter cheap for many tiny jobs and still leave each thread plenty.
-        let chunk = (sizes.len() / (64 * threads)).max(1);
+        let chunk = (sizes.len() / threads.saturating_mul(64)).max(1);
         Self { order, chunk, next: AtomicUsize::new(0), failure: Mutex::new(None) }
     }
 

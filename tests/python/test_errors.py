@@ -119,6 +119,26 @@ def test_triplets_with_bad_start_vectors_raises(v0, fragment):
         rn.leading_triplets([A, A], v0=v0)
 
 
+BEYOND_MEMORY = {
+    "broadcast": np.broadcast_to(A, (2**50, 3, 3)),
+    "broadcast batch": np.broadcast_to(A[:, None], (2**30, 2**20, 3, 1, 3)),
+    "empty matrices": np.zeros((2**50, 0, 0)),
+    "no rows": np.zeros((0, 2**55)),
+    "no columns": np.zeros((2**55, 0)),
+}
+
+
+@pytest.mark.parametrize("name", BEYOND_MEMORY)
+def test_results_beyond_memory_raise(name):
+    a = BEYOND_MEMORY[name]
+    functions = [rn.leading_triplet, rn.power_iteration, rn.spectral_normalize]
+    # One matrix without entries has a norm of a few bytes.
+    functions += [rn.spectral_norm, rn.spectral_bounds] if a.ndim > 2 else []
+    for function in functions:
+        with pytest.raises(MemoryError):
+            function(a)
+
+
 def test_check_finite_of_matrix_raises():
     with pytest.raises(ValueError, match="a must hold finite values only, but it has"):
         spectral_norm(NAN, check_finite=True)

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use ndarray::Array2;
 use rsspecnorm::{
-    Control, Error, Goal, Matrix, Request, num_threads, set_num_threads, solve, solve_each,
+    Control, Error, Goal, Matrix, Request, Stack, norms, num_threads, set_num_threads, solve,
+    solve_each,
 };
 
 use crate::common::{bits, gaussian, matrix};
@@ -34,6 +35,23 @@ fn threads_and_company_change_no_bit() {
         let largest = solve(&matrices[1..2], &request, threads(n)).unwrap();
         assert_eq!(bits(&largest[0]), alone[1], "{n} threads");
     }
+}
+
+#[test]
+fn results_beyond_memory_are_an_error() {
+    let nothing: [f64; 0] = [];
+    let wide = Matrix::from_slice(&nothing, 0, 1 << 55).unwrap();
+    let vectors = Request { vectors: true, ..PRECISE };
+    let refused = Error::OutOfMemory { count: 1 };
+    assert_eq!(solve(&[wide], &vectors, threads(1)).unwrap_err(), refused);
+    let a = Array2::<f64>::ones((3, 4));
+    let many = a.broadcast((1 << 50, 3, 4)).unwrap();
+    let stack = Stack::from_view(many).unwrap();
+    let refused = Error::OutOfMemory { count: 1 << 50 };
+    assert_eq!(solve(stack, &PRECISE, threads(1)).unwrap_err(), refused);
+    assert_eq!(norms(stack, &PRECISE, threads(1)).unwrap_err(), refused);
+    // Without vectors the same matrix has a result of a few bytes.
+    assert_eq!(norms(&[wide], &PRECISE, threads(1)).unwrap().sigma, [0.0]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::super::pool::pool;
-use super::{Work, run};
+use super::{Queue, Work, run};
 
 /// Too much for the calling thread alone.
 const LARGE: usize = 1 << 23;
@@ -32,5 +32,12 @@ fn call_does_not_wait_for_a_thread_that_is_busy_elsewhere() {
         assert_eq!(ran.into_inner(), sizes.len());
         assert!(!gave_up.load(Ordering::Relaxed), "the call waited for the busy thread");
         release.send(()).unwrap();
+    }
+}
+
+#[test]
+fn any_number_of_threads_is_handed_one_job_at_least() {
+    for threads in [1, 1 << 58, usize::MAX] {
+        assert_eq!(Queue::new(&[1; 3], threads).chunk, 1, "{threads}");
     }
 }
