@@ -36,12 +36,29 @@ def as_list(arrays: Iterable[ArrayLike]) -> list[NDArray[Any]]:
     return [as_matrix(a, f"arrays[{i}]") for i, a in enumerate(arrays)]
 
 
-def as_real(a: NDArray[Any], name: str) -> NDArray[Any]:
-    """Return `a`, for power steps are made on real matrices only."""
+def as_stepped(a: NDArray[Any], name: str) -> NDArray[Any]:
+    """Return `a`, which is ready, as power steps take it: real, single rows and columns packed."""
     if a.dtype.kind == "c":
         message = f"{name} must hold real numbers, got dtype {a.dtype}"
         raise TypeError(message)
-    return a
+    return np.ascontiguousarray(a) if has_gaps(a) else a
+
+
+def has_gaps(a: NDArray[Any]) -> bool:
+    """Whether the matrices are single rows or columns with gaps, of which the bits would differ."""
+    if 1 not in a.shape[-2:]:
+        return False
+    axis = -1 if a.shape[-2] == 1 else -2
+    return a.shape[axis] > 1 and a.strides[axis] != a.itemsize
+
+
+def as_array(a: ArrayLike, name: str) -> NDArray[Any]:
+    """Return `a`, which messages call `name`, as an array."""
+    try:
+        return np.asarray(a)
+    except ValueError as error:
+        message = f"{name} must be an array or make one: {error}"
+        raise ValueError(message) from error
 
 
 def as_matrix(a: ArrayLike, name: str) -> NDArray[Any]:
@@ -52,7 +69,7 @@ def as_matrix(a: ArrayLike, name: str) -> NDArray[Any]:
 
 
 def _made_ready(a: ArrayLike, name: str, ndims: range) -> NDArray[Any]:
-    array = np.asarray(a)
+    array = as_array(a, name)
     dtype = _ready_dtype(array.dtype, name)
     if array.ndim not in ndims:
         stack = f" or a stack of matrices (at most {MAX_NDIM} axes)" if len(ndims) > 1 else ""
@@ -64,10 +81,8 @@ def _made_ready(a: ArrayLike, name: str, ndims: range) -> NDArray[Any]:
 
 def _ready_dtype(dtype: np.dtype[Any], name: str) -> np.dtype[Any]:
     """Return the native dtype that the core reads in place of `dtype`."""
-    if dtype.char in "efdFD":
+    if dtype.char in "efdFD" or dtype.name == "bfloat16":
         return dtype.newbyteorder("=")
-    if dtype.name == "bfloat16":
-        return dtype
     if dtype.kind in "biu":
         return np.dtype(np.float64)
     message = (
@@ -95,6 +110,9 @@ def start_list(
     """Return the start vectors of a list of matrices, end to end."""
     if v0 is None:
         return None
+    if isinstance(v0, Mapping) or not isinstance(v0, Iterable):
+        message = f"v0 must be a sequence of vectors, got {type(v0).__name__}"
+        raise TypeError(message)
     given = list(v0)
     if len(given) != len(arrays):
         message = f"v0 must hold one vector per matrix, {len(arrays)}, got {len(given)}"
@@ -110,13 +128,13 @@ def start_list(
 
 def _as_vectors(v0: ArrayLike, name: str, a: NDArray[Any]) -> NDArray[Any]:
     """Return vectors of the numbers that the matrices `a` are made of, in double precision."""
-    vectors = np.asarray(v0)
+    vectors = as_array(v0, name)
     kinds = "fbiuc" if a.dtype.kind == "c" else "fbiu"
     if vectors.dtype.name != "bfloat16" and vectors.dtype.kind not in kinds:
         numbers = "numbers" if a.dtype.kind == "c" else "real numbers for a real matrix"
         message = f"{name} must hold {numbers}, got dtype {vectors.dtype}"
         raise TypeError(message)
-    return np.ascontiguousarray(vectors, dtype=vector_dtype(a))
+    return np.asarray(vectors, dtype=vector_dtype(a), order="C")
 
 
 def vector_dtype(a: NDArray[Any]) -> np.dtype[Any]:

@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from rsspecnorm import _core
-from rsspecnorm.arrays import as_matrix, as_real
-from rsspecnorm.options import common
+from rsspecnorm.arrays import as_array, as_matrix, as_stepped
+from rsspecnorm.options import as_flag, common
 from rsspecnorm.stepping import coefficients, vector_dtype
 from rsspecnorm.targets import checked_out, has_layout_of, is_same, like
-from rsspecnorm.weights import items_of, like_container, matrix_of, moved, value_of
+from rsspecnorm.weights import (
+    checked_state,
+    items_of,
+    like_container,
+    matrix_of,
+    moved,
+    same_shape,
+    value_of,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -100,6 +108,7 @@ class SpectralNormalizer:
         self.check_finite = check_finite
         self._seed = common(None, False, rng)[0]
         self._state: dict[Key, tuple[NDArray[Any], NDArray[Any]]] = {}
+        self._shape: dict[Key, tuple[int, ...]] = {}
         self._sigma: dict[Key, float] = {}
         self._kind: Container | None = None
 
@@ -143,6 +152,7 @@ class SpectralNormalizer:
             (self._seed, common(self.num_threads, False, None)[1], False),
         )
         for call, value in zip(calls, sigma.tolist(), strict=True):
+            self._shape[call.key] = call.weight.shape
             self._state[call.key] = call.u, call.v
             self._sigma[call.key] = value
         self._kind = {} if isinstance(weights, Mapping) else []
@@ -168,10 +178,11 @@ class SpectralNormalizer:
         return copy.deepcopy(self)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return copies of sigma, u and v by key, as `load_state_dict` takes them."""
+        """Return copies of shape, sigma, u and v by key, as `load_state_dict` takes them."""
         return {
             "version": _VERSION,
             "listed": isinstance(self._kind, list),
+            "shape": dict(self._shape),
             "sigma": dict(self._sigma),
             "u": {key: u.copy() for key, (u, _) in self._state.items()},
             "v": {key: v.copy() for key, (_, v) in self._state.items()},
@@ -187,17 +198,13 @@ class SpectralNormalizer:
 
         Raises
         ------
+        TypeError
+            If `state` is no dict, or an entry is none that should be.
         ValueError
             If an entry is missing or of another version.
         """
-        missing = {"version", "listed", "sigma", "u", "v"} - set(state)
-        if missing or state["version"] != _VERSION:
-            what = f"no {sorted(missing)}" if missing else f"version {state['version']}"
-            message = f"state must be a state_dict of version {_VERSION}, got {what}"
-            raise ValueError(message)
-        if not state["u"].keys() == state["v"].keys() == state["sigma"].keys():
-            message = "state must hold sigma, u and v for the same keys"
-            raise ValueError(message)
+        state = checked_state(state, {"shape", "sigma", "u", "v"}, _VERSION)
+        self._shape = {key: tuple(shape) for key, shape in state["shape"].items()}
         self._state = {
             key: (np.array(u), np.array(state["v"][key])) for key, u in state["u"].items()
         }
@@ -227,7 +234,11 @@ class SpectralNormalizer:
     def _call(self, key: Key, weight: ArrayLike, out: object) -> _Call:
         name = f"weights[{key!r}]"
         call = _Call(key, name, weight, value_of(self.dim, key, "dim"))
-        if self.check_finite and not np.isfinite(call.matrix.astype(np.float64)).all():
+        same_shape(call.weight.shape, self._shape.get(key, call.weight.shape), name)
+        if (
+            as_flag(self.check_finite, "check_finite")
+            and not np.isfinite(call.matrix.astype(np.float64)).all()
+        ):
             message = f"weights must hold finite values only, but {name} has a nan or an inf"
             raise ValueError(message)
         call.set_vectors(self._state.get(key))
@@ -242,9 +253,9 @@ class _Call:
         self.key = key
         self.name = name
         self.dim = dim
-        self.weight = np.asarray(weight)
+        self.weight = as_array(weight, name)
         self.front = moved(self.weight, dim, name)
-        self.matrix = as_real(as_matrix(matrix_of(self.front), name), name)
+        self.matrix = as_stepped(as_matrix(matrix_of(self.front), name), name)
         self.target = self.matrix
 
     def set_vectors(self, state: tuple[NDArray[Any], NDArray[Any]] | None) -> None:
@@ -257,7 +268,7 @@ class _Call:
         before = (self.u.size, self.v.size)
         if before != self.matrix.shape:
             message = (
-                f"{self.name} must keep its shape: it was a matrix of {before}, "
+                f"{self.name} must keep its dim: it was a matrix of {before}, "
                 f"and is one of {self.matrix.shape} now"
             )
             raise ValueError(message)

@@ -27,6 +27,14 @@ def threads_in_force(num_threads: int | None) -> int | None:
     return limit_in_force() if num_threads is None else num_threads
 
 
+def as_flag(value: object, name: str) -> bool:
+    """Return `value`, which messages call `name` and which must be a bool."""
+    if not isinstance(value, bool | np.bool_):
+        message = f"{name} must be a bool, got {type(value).__name__}"
+        raise TypeError(message)
+    return bool(value)
+
+
 def seed_from(rng: int | np.random.Generator) -> int:
     """Return the seed that an int is, or the one that a Generator draws."""
     if isinstance(rng, np.random.Generator):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from rsspecnorm.arrays import as_real, as_stack
+from rsspecnorm.arrays import as_stack, as_stepped
 from rsspecnorm.options import common
 from rsspecnorm.results import shaped
 from rsspecnorm.stepping import Steps, coefficients, run_stack, vectors
@@ -101,7 +101,8 @@ def power_iteration(
         ``sigma``, ``u`` and ``v`` in the dtype of `a` (float64 for integers and bool). Steps are
         made in float32 for matrices of up to 32 bits, with norms in float64, else in float64. A
         zero matrix has sigma 0, one with a nan has sigma nan, else one with an inf has sigma inf;
-        their `u` and `v` are returned as they came.
+        their `u` and `v` are returned as they came. A sigma beyond the range of the dtype is inf
+        as well, with `u` and `v` as for any other matrix.
 
     Raises
     ------
@@ -110,6 +111,8 @@ def power_iteration(
     ValueError
         If a shape does not fit, an option is out of range, or `check_finite` is set and a matrix,
         which the message names, has a nan or an inf.
+    MemoryError
+        If there is no memory for the results.
 
     Notes
     -----
@@ -131,7 +134,7 @@ def power_iteration(
     >>> float(sigma.round(4)), u.round(4)
     (0.4568, array([ 0.6534, -0.1644,  0.7389]))
     """
-    stack = as_real(as_stack(a), "a")
+    stack = as_stepped(as_stack(a), "a")
     state = vectors(u, "u", stack, -2), vectors(v, "v", stack, -1)
     settings = Steps(n_power_iterations, eps, order), common(num_threads, check_finite, rng)
     sigma = run_stack(stack, state, None, np.ones(1), settings)
@@ -191,7 +194,8 @@ def spectral_normalize(  # noqa: PLR0913 - keyword-only, as torch's and more
         ``weight``, ``sigma``, ``u`` and ``v`` in the dtype of `a` (float64 for integers and bool);
         ``weight`` is `out` where that is given. A zero matrix stays zero. One with a nan or an inf
         becomes nan all over, without harm to the rest of a stack. Where a norm fell below `eps` the
-        result is finite and says little.
+        result is finite and says little. A matrix whose sigma is beyond the range of the dtype is
+        divided by what it would be in a larger one.
 
     Raises
     ------
@@ -200,6 +204,8 @@ def spectral_normalize(  # noqa: PLR0913 - keyword-only, as torch's and more
     ValueError
         If a shape does not fit, `out` is read-only or overlaps `a`, an option is out of range, or
         `check_finite` is set and a matrix, which the message names, has a nan or an inf.
+    MemoryError
+        If there is no memory for the results.
 
     Notes
     -----
@@ -217,7 +223,7 @@ def spectral_normalize(  # noqa: PLR0913 - keyword-only, as torch's and more
     array([[0.75, 0.  ],
            [0.  , 1.  ]])
     """
-    stack = as_real(as_stack(a), "a")
+    stack = as_stepped(as_stack(a), "a")
     state = vectors(u, "u", stack, -2, out), vectors(v, "v", stack, -1, out)
     scales = coefficients(coefficient, stack.shape[:-2])
     settings = Steps(n_power_iterations, eps, order, soft), common(num_threads, check_finite, rng)

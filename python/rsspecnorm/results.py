@@ -76,4 +76,8 @@ class SpectralBounds(NamedTuple):
 
 def shaped(column: NDArray[Any] | list[str], batch: tuple[int, ...]) -> Any:  # noqa: ANN401 - scalar or array
     """Return one entry per matrix of a stack in the batch shape, a scalar for a lone matrix."""
-    return np.asarray(column).reshape(batch) if batch else column[0]
+    if not batch:
+        return column[0]
+    # The type of no string at all would be float64.
+    dtype = np.str_ if isinstance(column, list) else None
+    return np.asarray(column, dtype).reshape(batch)

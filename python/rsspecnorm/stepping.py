@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from rsspecnorm import _core
+from rsspecnorm.arrays import as_array
 from rsspecnorm.memory import fresh
 from rsspecnorm.options import common
 
@@ -66,7 +67,7 @@ def vectors(
     dtype = vector_dtype(a.dtype)
     if x is None:
         return Vectors(np.zeros(expected, dtype))
-    given = np.asarray(x)
+    given = as_array(x, name)
     if given.dtype.name != "bfloat16" and given.dtype.kind not in "fbiu":
         message = f"{name} must hold real numbers, got dtype {given.dtype}"
         raise TypeError(message)
@@ -102,7 +103,7 @@ def _near_one(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def coefficients(coefficient: ArrayLike, batch: tuple[int, ...]) -> NDArray[np.float64]:
     """Return one coefficient for all matrices, or one for each, end to end."""
-    given = np.asarray(coefficient)
+    given = as_array(coefficient, "coefficient")
     if given.dtype.kind not in "fiu":
         message = f"coefficient must be a real number or an array of them, got {coefficient!r}"
         raise TypeError(message)

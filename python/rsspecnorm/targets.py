@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rsspecnorm import _core
+from rsspecnorm.arrays import has_gaps
 from rsspecnorm.memory import fresh
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def has_layout_of(out: NDArray[Any], a: NDArray[Any]) -> bool:
     """Whether the core can write `a`, which is ready, normalised into `out` as it is."""
     return (
         _core.is_ready(out)
+        and not has_gaps(out)
         and any(
             a.shape[axis] <= 1 or all(x.strides[axis] == x.itemsize for x in (a, out))
             for axis in (-1, -2)

@@ -17,6 +17,8 @@ from rsspecnorm import _core
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_COUNT_BITS = 64
+
 _limit: ContextVar[int | None] = ContextVar("rsspecnorm_thread_limit", default=None)
 
 limit_in_force = _limit.get
@@ -113,7 +115,8 @@ def _positive(n: int) -> int:
     except TypeError:
         message = f"n must be an int, got {type(n).__name__}"
         raise TypeError(message) from None
-    if count <= 0:
-        message = f"n must be positive, got {count}"
+    if not 0 < count < 2**_COUNT_BITS:
+        must = "be positive" if count <= 0 else f"be below 2**{_COUNT_BITS}"
+        message = f"n must {must}, got {count}"
         raise ValueError(message)
     return count

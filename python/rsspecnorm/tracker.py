@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from rsspecnorm import _core
-from rsspecnorm.arrays import as_matrix, as_real
+from rsspecnorm.arrays import as_array, as_matrix, as_stepped
 from rsspecnorm.options import common
 from rsspecnorm.stepping import vector_dtype
-from rsspecnorm.weights import items_of, like_container, matrix_of, moved, value_of
+from rsspecnorm.weights import (
+    checked_state,
+    items_of,
+    like_container,
+    matrix_of,
+    moved,
+    same_shape,
+    value_of,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -153,14 +161,12 @@ class SpectralTracker:
 
         Raises
         ------
+        TypeError
+            If `state` is no dict, or an entry is none that should be.
         ValueError
             If an entry is missing or of another version.
         """
-        missing = {"version", "listed", "sigma", "vectors"} - set(state)
-        if missing or state["version"] != _VERSION:
-            what = f"no {sorted(missing)}" if missing else f"version {state['version']}"
-            message = f"state must be a state_dict of version {_VERSION}, got {what}"
-            raise ValueError(message)
+        state = checked_state(state, {"sigma", "vectors"}, _VERSION)
         self._state = {
             key: (tuple(shape), bool(turned), np.array(vectors))
             for key, (shape, turned, vectors) in state["vectors"].items()
@@ -170,20 +176,20 @@ class SpectralTracker:
 
     def _call(self, key: Key, weight: ArrayLike) -> _Call:
         name = f"weights[{key!r}]"
-        front = moved(np.asarray(weight), value_of(self.dim, key, "dim"), name)
-        matrix = as_real(as_matrix(matrix_of(front), name), name)
-        shape = matrix.shape
-        dtype = vector_dtype(matrix.dtype)
-        before, turned, vectors = self._state.get(key, (shape, not _by_rows(matrix), None))
-        if before != shape:
-            message = f"{name} must keep its shape: it was {before}, and is {shape} now"
-            raise ValueError(message)
+        array = as_array(weight, name)
+        front = moved(array, value_of(self.dim, key, "dim"), name)
+        matrix = as_stepped(as_matrix(matrix_of(front), name), name)
+        before, turned, vectors = self._state.get(key, (array.shape, not _by_rows(matrix), None))
+        same_shape(array.shape, before, name)
         by_rows = matrix.T if turned else matrix
         if not _by_rows(by_rows):
             by_rows = np.ascontiguousarray(by_rows)
-        if vectors is None:
-            return _Call(key, shape, turned, by_rows, np.zeros((_WIDTH, by_rows.shape[1]), dtype))
-        return _Call(key, shape, turned, by_rows, np.array(vectors, dtype))
+        width, dtype = (_WIDTH, by_rows.shape[1]), vector_dtype(matrix.dtype)
+        vectors = np.zeros(width, dtype) if vectors is None else np.array(vectors, dtype)
+        if vectors.shape != width:
+            message = f"{name} must keep its dim: its matrix is {matrix.shape} now"
+            raise ValueError(message)
+        return _Call(key, array.shape, turned, by_rows, vectors)
 
 
 def _by_rows(a: NDArray[Any]) -> bool:

@@ -43,6 +43,33 @@ def value_of(setting: Any, key: Key, name: str) -> Any:  # noqa: ANN401 - whatev
     return setting
 
 
+def same_shape(shape: tuple[int, ...], before: tuple[int, ...], name: str) -> None:
+    """Refuse a weight that has another shape than it had."""
+    if before != shape:
+        message = f"{name} must keep its shape: it was {before}, and is {shape} now"
+        raise ValueError(message)
+
+
+def checked_state(state: object, entries: set[str], version: int) -> Mapping[str, Any]:
+    """Return `state` if it is a `state_dict` with these entries, of which some are by key."""
+    if not isinstance(state, Mapping):
+        message = f"state must be a state_dict, got {type(state).__name__}"
+        raise TypeError(message)
+    missing = ({"version", "listed"} | entries) - set(state)
+    if missing or state["version"] != version:
+        what = f"no {sorted(missing)}" if missing else f"version {state['version']}"
+        message = f"state must be a state_dict of version {version}, got {what}"
+        raise ValueError(message)
+    for name in sorted(entries):
+        if not isinstance(state[name], Mapping):
+            message = f"state[{name!r}] must be a dict, got {type(state[name]).__name__}"
+            raise TypeError(message)
+        if state[name].keys() != state["sigma"].keys():
+            message = f"state must hold {', '.join(sorted(entries))} for the same keys"
+            raise ValueError(message)
+    return state
+
+
 def _is_listed(x: object) -> bool:
     if isinstance(x, np.ndarray):
         return x.ndim > 0

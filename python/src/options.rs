@@ -48,22 +48,27 @@ pub(crate) fn failure_prob(object: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
 
 /// A count that may be zero.
 pub(crate) fn natural(argument: &str, object: &Bound<'_, PyAny>) -> PyResult<usize> {
+    count(argument, "not be negative", object)
+}
+
+/// A count that may not.
+pub(crate) fn positive(argument: &str, object: &Bound<'_, PyAny>) -> PyResult<usize> {
+    match count(argument, "be positive", object)? {
+        0 => Err(PyValueError::new_err(format!("{argument} must be positive, got 0"))),
+        n => Ok(n),
+    }
+}
+
+/// A count; `must` says what a negative number is not.
+fn count(argument: &str, must: &str, object: &Bound<'_, PyAny>) -> PyResult<usize> {
     object.extract::<usize>().map_err(|e| {
         if !e.is_instance_of::<PyOverflowError>(object.py()) {
             return wrong_type(argument, "an int", object);
         }
-        PyValueError::new_err(format!("{argument} must not be negative, got {object}"))
+        let most = format!("be below 2**{}", usize::BITS);
+        let must = if object.lt(0).unwrap_or(true) { must } else { &most };
+        PyValueError::new_err(format!("{argument} must {must}, got {object}"))
     })
-}
-
-fn positive(argument: &str, object: &Bound<'_, PyAny>) -> PyResult<usize> {
-    match object.extract::<usize>() {
-        Ok(n) if n > 0 => Ok(n),
-        Err(e) if !e.is_instance_of::<PyOverflowError>(object.py()) => {
-            Err(wrong_type(argument, "an int", object))
-        }
-        _ => Err(PyValueError::new_err(format!("{argument} must be positive, got {object}"))),
-    }
 }
 
 pub(crate) fn real(argument: &str, object: &Bound<'_, PyAny>) -> PyResult<f64> {

@@ -8,9 +8,8 @@ use crate::options;
 /// Sets the number of threads of all later calls; `None` returns to the environment's choice.
 #[pyfunction]
 #[pyo3(signature = (n, /))]
-pub(crate) fn set_num_threads(
-    #[pyo3(from_py_with = options::num_threads)] n: Option<usize>,
-) -> Result<(), Failure> {
+pub(crate) fn set_num_threads(n: Option<Bound<'_, PyAny>>) -> Result<(), Failure> {
+    let n = n.map(|n| options::positive("n", &n)).transpose()?;
     Ok(rsspecnorm::set_num_threads(n)?)
 }
 

@@ -93,6 +93,10 @@ def test_norm_of_subnormals_is_exact():
     assert spectral_norm(np.full((2, 2), half)) == pytest.approx(2 * float(half), rel=1e-6)
 
 
+def test_method_of_an_empty_stack_is_a_string():
+    assert leading_triplet(np.zeros((0, 3, 4))).method.dtype.kind == "U"
+
+
 def test_norm_beyond_float64_is_inf():
     largest = np.finfo(np.float64).max
     assert spectral_norm(np.full((8, 8), largest)) == np.inf

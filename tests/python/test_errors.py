@@ -47,7 +47,8 @@ OPTIONS = [
     ("spectral_norm", {"rtol": "1e-6"}, TypeError, "rtol must be a real number, got str"),
     ("spectral_norm", {"num_threads": 0}, ValueError, "num_threads must be positive, got 0"),
     ("spectral_norm", {"num_threads": -2}, ValueError, "num_threads must be positive, got -2"),
-    ("spectral_norm", {"num_threads": 10**30}, ValueError, "num_threads"),
+    ("spectral_norm", {"num_threads": 2**64}, ValueError, r"num_threads must be below 2\*\*64"),
+    ("spectral_norm", {"num_threads": -(2**64)}, ValueError, "num_threads must be positive"),
     ("spectral_norm", {"num_threads": 1.5}, TypeError, "num_threads must be an int, got float"),
     ("spectral_norm", {"check_finite": "yes"}, TypeError, "check_finite must be a bool, got str"),
     ("spectral_norm", {"rng": -1}, ValueError, "rng must be in"),
@@ -56,9 +57,12 @@ OPTIONS = [
     ("spectral_norm", {"rng": np.random.RandomState(0)}, TypeError, "got RandomState"),
     ("leading_triplet", {"maxiter": 0}, ValueError, "maxiter must be positive"),
     ("leading_triplet", {"maxiter": -1}, ValueError, "maxiter must be positive, got -1"),
+    ("leading_triplet", {"maxiter": 2**64}, ValueError, r"maxiter must be below 2\*\*64, got 18"),
     ("leading_triplet", {"maxiter": 2.0}, TypeError, "maxiter must be an int"),
     ("leading_triplet", {"v0": np.ones(4)}, ValueError, r"v0 must have shape \(3,\), got \(4,\)"),
     ("leading_triplet", {"v0": np.ones((1, 3))}, ValueError, r"got \(1, 3\)"),
+    ("leading_triplet", {"v0": 3}, ValueError, r"v0 must have shape \(3,\), got \(\)"),
+    ("leading_triplet", {"v0": [[1], [1, 2]]}, ValueError, "v0 must be an array.* inhomogeneous"),
     ("leading_triplet", {"v0": np.ones(3, complex)}, TypeError, "v0 must hold real numbers"),
     ("spectral_bounds", {"width": 0.0}, ValueError, "width"),
     ("spectral_bounds", {"width": -0.1}, ValueError, "width"),
@@ -99,6 +103,7 @@ def test_empty_stack_with_bad_option_raises(function, options, exception, fragme
         ([A, A, np.ones((2, 3, 3))], ValueError, r"arrays\[2\] must be 2-D, got shape \(2, 3, 3\)"),
         ([A, A.astype("G")], TypeError, r"arrays\[1\] must hold real numbers"),
         ([A.astype(object)], TypeError, r"arrays\[0\] must hold real numbers"),
+        ([A, [[1.0], [1.0, 2.0]]], ValueError, r"arrays\[1\] must be an array.* inhomogeneous"),
     ],
 )
 @pytest.mark.parametrize("function", ["spectral_norms", "leading_triplets"])
@@ -117,6 +122,11 @@ def test_function_of_bad_sequence_raises(function, arrays, exception, fragment):
 def test_triplets_with_bad_start_vectors_raises(v0, fragment):
     with pytest.raises(ValueError, match=fragment):
         rn.leading_triplets([A, A], v0=v0)
+
+
+def test_triplets_with_start_vectors_that_are_none_raises():
+    with pytest.raises(TypeError, match="v0 must be a sequence of vectors, got int"):
+        rn.leading_triplets([A], v0=3)
 
 
 BEYOND_MEMORY = {

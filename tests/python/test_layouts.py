@@ -169,3 +169,11 @@ def test_norm_of_broadcast_matrix_matches_svd():
 def test_norm_of_most_axes_is_served():
     a = VALUES.reshape((1,) * 30 + VALUES.shape)
     assert spectral_norm(a).reshape(-1)[0] == spectral_norm(VALUES)
+
+
+def test_bfloat16_of_swapped_bytes_is_converted():
+    bfloat16 = np.dtype(pytest.importorskip("ml_dtypes").bfloat16)
+    values = VALUES.astype(bfloat16)
+    swapped = values.astype(bfloat16.newbyteorder(">"))
+    assert not _core.is_ready(swapped)
+    assert spectral_norm(swapped) == spectral_norm(values)

@@ -155,3 +155,42 @@ def test_bad_weights_are_named():
     normalizer.normalize([np.eye(2)])
     with pytest.raises(TypeError, match="weights must be a list as before"):
         normalizer.normalize({"x": np.eye(2)})
+
+
+def test_weight_of_the_same_matrix_and_another_shape_is_refused():
+    normalizer = SpectralNormalizer()
+    normalizer.normalize({"w": random(4, 6)})
+    loaded = SpectralNormalizer()
+    loaded.load_state_dict(normalizer.state_dict())
+    match = r"weights\['w'\] must keep its shape: it was \(4, 6\), and is \(4, 2, 3\) now"
+    for each in (normalizer, loaded):
+        with pytest.raises(ValueError, match=match):
+            each.normalize({"w": random(4, 6).reshape(4, 2, 3)})
+    normalizer.dim = 1
+    with pytest.raises(ValueError, match=r"weights\['w'\] must keep its dim"):
+        normalizer.normalize({"w": random(4, 6)})
+
+
+@pytest.mark.parametrize(
+    ("state", "match"),
+    [
+        (None, "state must be a state_dict, got NoneType"),
+        ({"version": 1, "listed": 0, "shape": {}, "sigma": {}, "u": None, "v": {}}, "'u'.* a dict"),
+    ],
+)
+def test_load_refuses_what_is_no_dict(state, match):
+    with pytest.raises(TypeError, match=match):
+        SpectralNormalizer().load_state_dict(state)
+
+
+def test_load_refuses_vectors_of_other_keys():
+    state = {"version": 1, "listed": 0, "shape": {}, "sigma": {}, "u": {"w": []}, "v": {}}
+    with pytest.raises(ValueError, match="state must hold shape, sigma, u, v for the same keys"):
+        SpectralNormalizer().load_state_dict(state)
+
+
+def test_ragged_weight_and_wrong_flag_are_named():
+    with pytest.raises(ValueError, match=r"weights\['w'\] must be an array.* inhomogeneous"):
+        SpectralNormalizer().normalize({"w": [[1.0], [1.0, 2.0]]})
+    with pytest.raises(TypeError, match="check_finite must be a bool, got str"):
+        SpectralNormalizer(check_finite="no").normalize([np.eye(2)])

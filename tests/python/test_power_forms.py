@@ -295,3 +295,27 @@ def test_memory_of_results_is_used_again():
         _, _, u, v = spectral_normalize(stack, u, v, out=out)
         places |= {x.__array_interface__["data"][0] for x in (u, v)}
     assert len(places) <= 4
+
+
+@pytest.mark.parametrize("name", DTYPES)
+@pytest.mark.parametrize("shape", [(3, 1), (1, 17), (400, 1)], ids=str)
+def test_bits_of_a_row_or_column_are_same_whatever_lies_between(name, shape):
+    stack = random(5 * shape[0], shape[1]).reshape(5, *shape).astype(DTYPES[name])
+    values = stack.copy()
+    alone = [bits(spectral_normalize(a, n_power_iterations=2)) for a in values]
+
+    def with_gaps():
+        return np.zeros((5, 2 * shape[0], 2 * shape[1]), stack.dtype)[:, ::2, ::2]
+
+    among = np.zeros((*shape, 5), stack.dtype).transpose(2, 0, 1)
+    for a in (stack, with_gaps(), among):
+        for out in (None, with_gaps(), np.zeros_like(stack), a):
+            a[...] = values
+            got = spectral_normalize(a, n_power_iterations=2, out=out)
+            assert [bits(one) for one in zip(*got, strict=True)] == alone
+        a[...] = values
+        normalizer = rsspecnorm.SpectralNormalizer(2)
+        got = normalizer.normalize(list(a), out=list(with_gaps()))
+        assert [x.tobytes() for x in got] == [one[0] for one in alone]
+        trackers = [rsspecnorm.SpectralTracker().update(list(x)) for x in (a, values)]
+        assert trackers[0] == trackers[1]

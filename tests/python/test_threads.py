@@ -36,11 +36,19 @@ def test_set_threads_to_no_thread_raises(n):
         pass
 
 
+@pytest.mark.parametrize("n", [2**64, 2**70])
+def test_set_threads_beyond_any_count_raises(n):
+    with pytest.raises(ValueError, match=rf"^n must be below 2\*\*64, got {n}"):
+        set_num_threads(n)
+    with pytest.raises(ValueError, match=rf"^n must be below 2\*\*64, got {n}"), thread_limit(n):
+        pass
+
+
 @pytest.mark.parametrize("n", [1.5, "2"])
 def test_set_threads_to_no_int_raises(n):
-    with pytest.raises(TypeError, match="int"):
+    with pytest.raises(TypeError, match=r"^n must be an int"):
         set_num_threads(n)
-    with pytest.raises(TypeError, match="int"), thread_limit(n):
+    with pytest.raises(TypeError, match=r"^n must be an int"), thread_limit(n):
         pass
 
 

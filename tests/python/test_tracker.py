@@ -132,3 +132,24 @@ def test_changed_shape_names_the_key():
     tracker.update({"w": random(3, 4)})
     with pytest.raises(ValueError, match=r"weights\['w'\] must keep its shape"):
         tracker.update({"w": random(4, 3)})
+
+
+def test_weight_of_the_same_matrix_and_another_shape_is_refused():
+    tracker = SpectralTracker()
+    tracker.update({"w": random(4, 6)})
+    loaded = SpectralTracker()
+    loaded.load_state_dict(tracker.state_dict())
+    match = r"weights\['w'\] must keep its shape: it was \(4, 6\), and is \(4, 2, 3\) now"
+    for each in (tracker, loaded):
+        with pytest.raises(ValueError, match=match):
+            each.update({"w": random(4, 6).reshape(4, 2, 3)})
+    tracker.dim = 1
+    with pytest.raises(ValueError, match=r"weights\['w'\] must keep its dim"):
+        tracker.update({"w": random(4, 6)})
+
+
+def test_bad_states_and_weights_are_named():
+    with pytest.raises(TypeError, match="state must be a state_dict, got NoneType"):
+        SpectralTracker().load_state_dict(None)
+    with pytest.raises(ValueError, match=r"weights\[0\] must be an array.* inhomogeneous"):
+        SpectralTracker().update([[[1.0], [1.0, 2.0]]])
