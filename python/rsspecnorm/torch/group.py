@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from rsspecnorm.torch import eager, recompute, scaled
 from rsspecnorm.torch.device import INITIAL_ITERATIONS
 from rsspecnorm.torch.layout import TRANSPOSED
 from rsspecnorm.torch.member import GroupMember
-from rsspecnorm.torch.options import checked_options
+from rsspecnorm.torch.options import checked_options, with_iterations
 from rsspecnorm.torch.steps import Plan, normalize
 
 if TYPE_CHECKING:
@@ -125,6 +126,17 @@ class SpectralNormGroup:
             member.drop()
 
     @property
+    def n_power_iterations(self) -> int:
+        """Power iterations of an update in training mode; setting it sets that of every layer."""
+        return self.options.n_power_iterations
+
+    @n_power_iterations.setter
+    def n_power_iterations(self, value: int) -> None:
+        self.options = with_iterations(self.options, value)
+        for member in self._members.values():
+            member.n_power_iterations = value
+
+    @property
     def sigma(self) -> dict[str, Tensor]:
         """The last sigma of each layer, by the name of its weight; 0-d, detached."""
         found = {self._key(key): m.layer.sigma for key, m in self._members.items()}
@@ -146,12 +158,15 @@ class SpectralNormGroup:
         for training in (True, False):
             some = [m for m in members if m.training is training]
             pending = max((m.layer.pending for m in some), default=0)
+            groups: defaultdict[int, list[GroupMember]] = defaultdict(list)
             for member in some:
                 member.layer.pending = 0
-            n_iter = pending + (self.options.n_power_iterations if training else 0)
-            rest = self._step(some, n_iter) if training else some
-            if rest:
-                self._share(rest, self._normalize(rest, n_iter))
+                steps = member.layer.options.n_power_iterations if training else 0
+                groups[pending + steps].append(member)
+            for n_iter, part in groups.items():
+                rest = self._step(part, n_iter) if training else part
+                if rest:
+                    self._share(rest, self._normalize(rest, n_iter))
 
     def _step(self, members: list[GroupMember], n_iter: int) -> list[GroupMember]:
         """Move the vectors of layers that divide their outputs; return the others."""

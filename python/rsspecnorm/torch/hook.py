@@ -14,8 +14,8 @@ from torch.nn.utils.spectral_norm import (
     SpectralNormStateDictHook,
 )
 
-from rsspecnorm.torch.layer import Layer, keep_wide
-from rsspecnorm.torch.layout import as_matrices, checked_dim, default_dim
+from rsspecnorm.torch.layer import Adjustable, Layer, keep_wide
+from rsspecnorm.torch.layout import as_matrices, default_dim
 from rsspecnorm.torch.operator_norm import convolution_of
 from rsspecnorm.torch.options import checked_options, start_vectors
 
@@ -111,8 +111,8 @@ def spectral_norm(  # noqa: PLR0913 - the five of torch, then keywords
         raise RuntimeError(message)
     weight = _checked_weight(module, name)
     convolution = convolution_of(module, norm, input_shape)
-    dim = checked_dim(default_dim(module) if dim is None else dim, weight.ndim)
-    hook = SpectralNormHook(name, Layer(options, dim, convolution))
+    dim = default_dim(module) if dim is None else dim
+    hook = SpectralNormHook(name, Layer(options, dim, weight.shape, convolution))
     hook.attach(module, weight)
     return module
 
@@ -155,7 +155,7 @@ def remove_spectral_norm(module: M, name: str = "weight") -> M:
     raise ValueError(message)
 
 
-class SpectralNormHook(SpectralNorm):
+class SpectralNormHook(Adjustable, SpectralNorm):
     """The forward pre-hook; torch's own class by inheritance, so that its tools know it.
 
     Parameters
@@ -167,8 +167,8 @@ class SpectralNormHook(SpectralNorm):
     """
 
     def __init__(self, name: str, layer: Layer) -> None:
-        super().__init__(name, layer.options.n_power_iterations, layer.dim, layer.options.eps)
         self.layer = layer
+        super().__init__(name, layer.options.n_power_iterations, layer.dim, layer.options.eps)
 
     def __call__(self, module: nn.Module, inputs: Any) -> None:  # noqa: ARG002 - torch's signature
         """Set the weight that the forward reads."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from rsspecnorm.torch import eager, recompute
-from rsspecnorm.torch.layout import matrix_shape
+from rsspecnorm.torch.layout import checked_dim, matrix_shape
 from rsspecnorm.torch.memory import Kept
+from rsspecnorm.torch.options import with_eps, with_iterations
 from rsspecnorm.torch.scaling import accumulator
 from rsspecnorm.torch.steps import Plan, Weight, normalize
 
@@ -27,13 +28,22 @@ class Layer:
     ----------
     pending : int
         Initial iterations that the next forward makes.
+    axes : tuple of int
+        Shape of the weight that the layer began with.
     own : Tensor or None
         The Parameter that the layer began with, where it may divide its output instead.
     """
 
-    def __init__(self, options: Options, dim: int, convolution: Convolution | None = None) -> None:
+    def __init__(
+        self,
+        options: Options,
+        dim: int,
+        shape: tuple[int, ...],
+        convolution: Convolution | None = None,
+    ) -> None:
         self.options = options
-        self.dim = dim
+        self.axes = tuple(shape)
+        self.dim = checked_dim(dim, len(shape))
         self.convolution = convolution
         self._sigma: Tensor | tuple[float, torch.dtype] | None = None
         self.pending = 0
@@ -94,6 +104,17 @@ class Layer:
         self._sigma = step.sigma, u.dtype  # a tensor when somebody asks
         self.trust(u, v)
 
+    def turn(self, dim: int) -> None:
+        """Take another axis for the rows; one of the same length, as the vectors stay."""
+        wanted = checked_dim(dim, len(self.axes))
+        if self.axes[wanted] != self.axes[self.dim]:
+            message = (
+                f"dim must be an axis of length {self.axes[self.dim]}, for which the vectors "
+                f"were made, got {dim}, of length {self.axes[wanted]}"
+            )
+            raise ValueError(message)
+        self.dim = wanted
+
     def shape(self, weight: Tensor) -> tuple[int, int]:
         """Return the lengths of u and v."""
         if self.convolution is not None:
@@ -112,6 +133,39 @@ class Layer:
         """Look at vectors that a checkpoint brought: dead ones get initial iterations."""
         self.pending = 0 if alive(u) and alive(v) else max(self.options.init_iterations, 15)
         self.trust(u, v)
+
+
+class Adjustable:
+    """The arguments that torch lets its users change after registration."""
+
+    layer: Layer
+
+    @property
+    def n_power_iterations(self) -> int:
+        """Power iterations at each use in training mode."""
+        return self.layer.options.n_power_iterations
+
+    @n_power_iterations.setter
+    def n_power_iterations(self, value: int) -> None:
+        self.layer.options = with_iterations(self.layer.options, value)
+
+    @property
+    def eps(self) -> float:
+        """Least norm that a 1-D weight is divided by."""
+        return self.layer.options.eps
+
+    @eps.setter
+    def eps(self, value: float) -> None:
+        self.layer.options = with_eps(self.layer.options, value)
+
+    @property
+    def dim(self) -> int:
+        """Axis of the rows."""
+        return self.layer.dim
+
+    @dim.setter
+    def dim(self, value: int) -> None:
+        self.layer.turn(value)
 
 
 def alive(x: Tensor) -> bool:

@@ -40,26 +40,46 @@ def checked_options(
     generator: Seed,
 ) -> Options:
     """Reject what cannot be meant, naming the argument and what came."""
-    if index(n_power_iterations) <= 0:
-        message = (
-            "Expected n_power_iterations to be positive, but "
-            f"got n_power_iterations={n_power_iterations}"
-        )
-        raise ValueError(message)
+    _check_iterations(n_power_iterations)
     if index(init_iterations) < 0:
         message = f"init_iterations must be at least 0, got {init_iterations}"
         raise ValueError(message)
     if not (coefficient > 0 and math.isfinite(coefficient)):
         message = f"coefficient must be positive and finite, got {coefficient}"
         raise ValueError(message)
-    if not eps >= 0:
-        message = f"eps must be at least 0, got {eps}"
-        raise ValueError(message)
+    _check_eps(eps)
     if init not in {"random", "deterministic"}:
         message = f'init must be "random" or "deterministic", got {init!r}'
         raise ValueError(message)
     rule = Rule(float(coefficient), bool(soft), bool(detach_sigma))
     return Options(n_power_iterations, float(eps), order, rule, init, init_iterations, generator)
+
+
+def with_iterations(options: Options, n_power_iterations: int) -> Options:
+    """Return the options with another number of iterations, checked as at registration."""
+    _check_iterations(n_power_iterations)
+    return options._replace(n_power_iterations=n_power_iterations)
+
+
+def with_eps(options: Options, eps: float) -> Options:
+    """Return the options with another floor of norms, checked as at registration."""
+    _check_eps(eps)
+    return options._replace(eps=float(eps))
+
+
+def _check_iterations(n_power_iterations: int) -> None:
+    if index(n_power_iterations) <= 0:
+        message = (
+            "Expected n_power_iterations to be positive, but "
+            f"got n_power_iterations={n_power_iterations}"
+        )
+        raise ValueError(message)
+
+
+def _check_eps(eps: float) -> None:
+    if not eps >= 0:
+        message = f"eps must be at least 0, got {eps}"
+        raise ValueError(message)
 
 
 def start_vectors(

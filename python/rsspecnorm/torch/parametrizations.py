@@ -10,8 +10,8 @@ from torch.nn.utils import parametrize
 
 from rsspecnorm.torch import scaled
 from rsspecnorm.torch.device import INITIAL_ITERATIONS, lengths
-from rsspecnorm.torch.layer import Layer, keep_wide
-from rsspecnorm.torch.layout import checked_dim, default_dim
+from rsspecnorm.torch.layer import Adjustable, Layer, keep_wide
+from rsspecnorm.torch.layout import default_dim
 from rsspecnorm.torch.operator_norm import convolution_of
 from rsspecnorm.torch.options import Options, checked_options, start_vectors
 from rsspecnorm.torch.scaling import accumulator, divisor, real
@@ -131,7 +131,7 @@ def spectral_norm(  # noqa: PLR0913 - the five of torch, then keywords
     return module
 
 
-class SpectralNorm(nn.Module):
+class SpectralNorm(Adjustable, nn.Module):
     """The parametrization that `spectral_norm` registers.
 
     Parameters
@@ -157,28 +157,13 @@ class SpectralNorm(nn.Module):
         convolution: Convolution | None = None,
     ) -> None:
         super().__init__()
-        self.layer = Layer(options, checked_dim(dim, weight.ndim), convolution)
+        self.layer = Layer(options, dim, weight.shape, convolution)
         self.vector_dtype = weight.dtype
         self.registered = False
         if weight.ndim > 1:
             shape = self.layer.shape(weight)
             with torch.no_grad():
                 self._start(weight.detach(), *start_vectors(weight, shape, name, options))
-
-    @property
-    def n_power_iterations(self) -> int:
-        """Power iterations at each read in training mode."""
-        return self.layer.options.n_power_iterations
-
-    @property
-    def eps(self) -> float:
-        """Least norm that a 1-D weight is divided by."""
-        return self.layer.options.eps
-
-    @property
-    def dim(self) -> int:
-        """Axis of the rows."""
-        return self.layer.dim
 
     def _start(self, weight: Tensor, u: Tensor, v: Tensor) -> None:
         options = self.layer.options

@@ -205,6 +205,22 @@ def test_group_made_in_inference_mode(training):
         torch.testing.assert_close(grouped.head.eval().weight, single.head.eval().weight)
 
 
+def test_iterations_set_later_are_made_by_the_group_or_one_layer():
+    grouped, group, single = pair()
+    group.n_power_iterations = 3
+    grouped.head.parametrizations.weight[0].n_power_iterations = 7
+    assert group.n_power_iterations == 3
+    for name in ("conv", "up", "head", "same", "also"):
+        weight = single.get_submodule(name).parametrizations.weight
+        weight[0].n_power_iterations = 7 if name == "head" else 3
+    x = images()
+    torch.testing.assert_close(grouped(x), single(x))
+    for ours, theirs in zip(grouped.buffers(), single.buffers(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    with pytest.raises(ValueError, match="n_power_iterations"):
+        group.n_power_iterations = 0
+
+
 def test_predicate_chooses_and_stacks_are_left_alone():
     model = Net()
     spectral_norm(model.same)

@@ -110,6 +110,53 @@ def test_generator_is_the_source_of_the_draw(front):
     assert not torch.equal(first, third)
 
 
+def settings(front, module):
+    """Return what holds the arguments: the parametrization, or the hook."""
+    if front.name == "hook":
+        return next(iter(module._forward_pre_hooks.values()))
+    return module.parametrizations.weight[0]
+
+
+def test_iterations_set_later_are_made(front):
+    twins = pair(front, lambda: nn.Linear(6, 8))
+    for module in twins:
+        settings(front, module).n_power_iterations = 5
+        assert settings(front, module).n_power_iterations == 5
+        front.normalized(module, torch.ones(2, 6, dtype=torch.float64))
+    assert_same_state(*twins, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("n_power_iterations", 0), ("eps", -1.0), ("eps", float("nan")), ("dim", 2)]
+)
+def test_bad_value_set_later_is_refused(front, name, value):
+    module = front.apply(nn.Linear(6, 8))
+    before = getattr(settings(front, module), name)
+    with pytest.raises((ValueError, IndexError), match=name if name != "dim" else "range"):
+        setattr(settings(front, module), name, value)
+    assert getattr(settings(front, module), name) == before
+    with pytest.raises(TypeError):
+        settings(front, module).n_power_iterations = 1.5
+    with pytest.raises(ValueError, match="dim must be an axis of length 8"):
+        settings(front, module).dim = 1
+
+
+def test_eps_set_later_is_the_floor_of_a_vector():
+    module = nn.Linear(3, 2)
+    nn.init.constant_(module.bias, 1e-3)
+    PARAMETRIZATION.apply(module, "bias")
+    module.parametrizations.bias[0].eps = 0.1
+    torch.testing.assert_close(module.bias.detach(), torch.full((2,), 1e-2))
+
+
+def test_dim_set_later_turns_the_weight(front):
+    ours, theirs = pair(front, lambda: nn.Linear(7, 7))
+    for module in (ours, theirs):
+        settings(front, module).dim = 1
+        front.normalized(module, torch.ones(2, 7, dtype=torch.float64))
+    assert_same_state(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
 def test_every_read_in_training_iterates_and_none_in_eval():
     module = PARAMETRIZATION.apply(nn.Linear(6, 8))
     u = PARAMETRIZATION.vectors(module)[0]
