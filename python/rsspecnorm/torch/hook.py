@@ -262,6 +262,7 @@ class _LoadedHook:
         self.fn = fn
 
     def __call__(self, module: nn.Module, incompatible_keys: Any) -> None:  # noqa: ARG002
+        keep_wide(module._buffers, _vectors_of(module))  # of vectors that were assigned
         _, u, v = self.fn.tensors(module)
         self.fn.layer.loaded(u, v)
 

@@ -176,7 +176,7 @@ def alive(x: Tensor) -> bool:
 
 
 def keep_wide(buffers: dict[str, Tensor | None], before: dict[str, Tensor]) -> torch.dtype:
-    """Undo what `module.half()` did to the precision of vectors; return the dtype it chose."""
+    """Undo what `module.half()`, or a load, did to the precision of vectors; return its dtype."""
     chosen = torch.float32
     for name, old in before.items():
         new = buffers[name]

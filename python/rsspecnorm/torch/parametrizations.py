@@ -179,7 +179,6 @@ class SpectralNorm(Adjustable, nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the normalised weight; in training the vectors move."""
-        self.vector_dtype = weight.dtype
         if weight.ndim <= 1:
             return self._of_vector(weight)
         u, v = self.vectors()
@@ -222,7 +221,10 @@ class SpectralNorm(Adjustable, nn.Module):
         before = {name: x for name, x in self._buffers.items() if x is not None}
         super()._apply(fn, recurse)
         if before:
-            self.vector_dtype = keep_wide(self._buffers, before)
+            chosen, saved = keep_wide(self._buffers, before), self.vector_dtype
+            # Of vectors that are wider than what is saved, `fn` does not see what torch's are.
+            is_wider = saved != accumulator(saved)
+            self.vector_dtype = fn(before["_u"].to(saved)).dtype if is_wider else chosen
             self.layer.trust(*self.vectors())
         return self
 
@@ -232,7 +234,12 @@ class SpectralNorm(Adjustable, nn.Module):
         for name in self._buffers:
             destination[prefix + name] = destination[prefix + name].to(self.vector_dtype)
 
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        super()._load_from_state_dict(state_dict, prefix, *rest)
+    def _load_from_state_dict(
+        self, state_dict: Any, prefix: str, local_metadata: Any, *rest: Any
+    ) -> None:
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
         if any(prefix + name in state_dict for name in self._buffers):
+            if local_metadata.get("assign_to_params_buffers", False):
+                given = {name: x for name, x in self._buffers.items() if x is not None}
+                self.vector_dtype = keep_wide(self._buffers, given)
             self.layer.loaded(*self.vectors())

@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import rsspecnorm.torch
-from torch_fronts import HOOK, LAYERS, PARAMETRIZATION, sample_input
+from torch_fronts import HOOK, LAYERS, PARAMETRIZATION, pair, sample_input
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
@@ -170,6 +170,41 @@ def test_averages_in_half_precision_keep_vectors_wide(front):
         moved.load_state_dict(state)
         assert [x.dtype for x in front.vectors(moved)] == [torch.float32] * 2
     assert [x.dtype for x in front.vectors(module.double())] == [torch.float64] * 2
+
+
+CASTS = {
+    "half-cpu": lambda m: m.half().cpu(),
+    "bfloat16-float": lambda m: m.bfloat16().float(),
+    "half-double": lambda m: m.half().double(),
+    "half-bfloat16-cpu": lambda m: m.half().bfloat16().to("cpu"),
+    "to-twice": lambda m: m.to(torch.bfloat16).to(torch.bfloat16),
+    "shared": lambda m: m.half().share_memory(),
+    "empty": lambda m: m.half().to_empty(device="cpu"),
+    "assigned": lambda m: m.load_state_dict(copy.deepcopy(m).half().state_dict(), assign=True),
+    "assigned-wide": lambda m: m.half().load_state_dict(
+        copy.deepcopy(m).float().state_dict(), assign=True
+    ),
+}
+
+
+@pytest.mark.parametrize("cast", CASTS)
+def test_what_is_saved_has_the_dtype_of_torchs(front, cast):
+    ours, theirs = pair(front, lambda: nn.Linear(6, 8), dtype=torch.float32)
+    single = PARAMETRIZATION.apply(nn.Linear(6, 8))
+    rsspecnorm.torch.SpectralNormGroup(grouped := nn.Sequential(nn.Linear(6, 8)))
+    for module in (ours, theirs, single, grouped):
+        CASTS[cast](module)
+    state = {key: x.dtype for key, x in ours.state_dict().items()}
+    assert state == {key: x.dtype for key, x in theirs.state_dict().items()}
+    assert {x.dtype for x in grouped.state_dict().values()} == set(state.values())
+    for module in (ours, single, grouped[0]):
+        assert all(x.dtype in {torch.float32, torch.float64} for x in module.buffers())
+    if cast != "empty":
+        x = sample_input(ours)
+        expected = ours.eval()(x)
+        theirs.load_state_dict(ours.state_dict())
+        ours.load_state_dict(theirs.state_dict())
+        torch.testing.assert_close(ours(x), expected, rtol=2e-2, atol=2e-2)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
