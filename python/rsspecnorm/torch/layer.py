@@ -56,7 +56,7 @@ class Layer:
         """The last sigma, 0-d and detached; reading it changes nothing."""
         if isinstance(self._sigma, tuple):
             value, dtype = self._sigma
-            self._sigma = torch.tensor(value, dtype=dtype)
+            self._sigma = torch.tensor(value, dtype=dtype, device="cpu")
         return self._sigma
 
     @sigma.setter

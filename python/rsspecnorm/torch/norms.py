@@ -112,13 +112,14 @@ def triplet(tensor: Tensor, rtol: float | None = None) -> tuple[Tensor, Tensor, 
 def _by_core(tensor: Tensor, rtol: float | None) -> tuple[Tensor, Tensor, Tensor]:
     top = rsspecnorm.leading_triplet(as_read(tensor), rtol=rtol)
     wide = accumulator(tensor.dtype)
-    sigma, u, v = (torch.as_tensor(x).to(wide) for x in (top.sigma, top.u, top.v))
+    found = (torch.as_tensor(x, device="cpu") for x in (top.sigma, top.u, top.v))
+    sigma, u, v = (x.to(wide) for x in found)
     return sigma, u, v
 
 
 def _value_by_core(tensor: Tensor, rtol: float | None) -> Tensor:
     sigma = rsspecnorm.spectral_norm(as_read(tensor), rtol=rtol)
-    return torch.as_tensor(sigma).to(accumulator(tensor.dtype))
+    return torch.as_tensor(sigma, device="cpu").to(accumulator(tensor.dtype))
 
 
 def _by_torch(tensor: Tensor, rtol: float | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -138,7 +139,7 @@ def _by_torch(tensor: Tensor, rtol: float | None) -> tuple[Tensor, Tensor, Tenso
     )
     sigma, u, v = _leading(unitized, rtol)
     sigma = torch.where(good, sigma * peak, peak)
-    lost = torch.where(peak.isfinite(), 0.0, torch.nan)[:, None]
+    lost = torch.where(peak.isfinite(), torch.zeros_like(peak), torch.nan)[:, None]
     parts = (x.reshape((*shape, *x.shape[1:])) for x in (sigma, u + lost, v + lost))
     return tuple(parts)
 
@@ -159,7 +160,8 @@ def _lanczos(operator: Dense, v: Tensor, rtol: float) -> tuple[Tensor, Tensor, T
     A V = U B with B bidiagonal; sigma is the norm of B. The residual of the leading triplet is the
     last coefficient times the last entry of its left vector (Golub and Kahan, 1965).
     """
-    noise = torch.randn(v.shape, generator=torch.Generator().manual_seed(0), dtype=real(v.dtype))
+    source = torch.Generator("cpu").manual_seed(0)
+    noise = torch.randn(v.shape, generator=source, dtype=real(v.dtype), device="cpu")
     v = v + (noise / v.shape[-1] ** 0.5).to(v.device, v.dtype)
     vs = [v / lengths(v)[:, None].to(v.dtype)]
     us: list[Tensor] = []

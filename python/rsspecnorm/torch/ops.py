@@ -63,7 +63,7 @@ def normalize(
         (n_iter, order),
         settings,
     )
-    scalars = [torch.tensor(s, dtype=u.dtype) for s, u in zip(sigmas, new_us, strict=True)]
+    scalars = [u.new_tensor(s) for s, u in zip(sigmas, new_us, strict=True)]
     for i, sigma in enumerate(sigmas):
         if not 0 < sigma < math.inf:
             state = us[i], vs[i], dims[i]

@@ -113,7 +113,7 @@ def _fixed_normals(
     """Draw on the CPU from a seed of the name, the shape and the caller's seed, nothing else."""
     seed = source.initial_seed() if isinstance(source, torch.Generator) else source or 0
     text = f"{name} {tuple(weight.shape)} {seed}"
-    generator = torch.Generator().manual_seed(zlib.crc32(text.encode()))
+    generator = torch.Generator("cpu").manual_seed(zlib.crc32(text.encode()))
     wide = torch.complex128 if weight.is_complex() else torch.float64
-    drawn = [torch.randn(n, dtype=wide, generator=generator) for n in shape]
+    drawn = [torch.randn(n, dtype=wide, generator=generator, device="cpu") for n in shape]
     return [x.to(weight.device, weight.dtype) for x in drawn]

@@ -97,13 +97,15 @@ def note(owner: object, u: Vector, v: Vector, share: Tensor | None = None) -> No
         return
     kept = share if torch.is_grad_enabled() else None
     with unseen():
-        u, v = (torch.as_tensor(x).detach().clone() for x in (u, v))
+        # Not `as_tensor`, which would move them to the default device.
+        u, v = (x if isinstance(x, torch.Tensor) else torch.from_numpy(x) for x in (u, v))
+        used = Used(u.detach().clone(), v.detach().clone(), kept)
     for region in regions:
         notes = getattr(region, _NOTES, None)
         if notes is None:
             notes = _Notes()
             setattr(region, _NOTES, notes)
-        notes.used[owner].append(Used(u, v, kept))
+        notes.used[owner].append(used)
 
 
 def unseen() -> AbstractContextManager[Any]:

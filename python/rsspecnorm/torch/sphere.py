@@ -100,7 +100,11 @@ class SpectralSphere:
 
     @torch.no_grad()
     def retract_(self) -> None:
-        """Rescale every weight in place. A weight of zeros stays; one with a nan becomes nan."""
+        """Rescale every weight in place.
+
+        A weight of zeros stays; one with a nan or an inf becomes nan, and its vectors stay.
+        """
+        self._follow()
         n_iter = self.n_power_iterations + (INITIAL_ITERATIONS if self._fresh else 0)
         self._fresh = False
         groups: defaultdict[Any, list[int]] = defaultdict(list)
@@ -113,6 +117,16 @@ class SpectralSphere:
             run = self._by_core if key is None else self._by_torch
             sigma.update(zip(members, run(members, n_iter), strict=True))
         self.sigma = [sigma[i] for i in range(len(self.params))]
+
+    def _follow(self) -> None:
+        """Move the vectors after weights that were cast or moved, as by `Module.to`."""
+        for i, weight in enumerate(self.params):
+            wanted = accumulator(weight.dtype)
+            for vectors in (self.u, self.v):
+                x = vectors[i]
+                if x.dtype != wanted or x.device != weight.device:
+                    x = x if wanted.is_complex or not x.is_complex() else x.real.contiguous()
+                    vectors[i] = x.to(weight.device, wanted)
 
     def _by_core(self, members: list[int], n_iter: int) -> list[Tensor]:
         weights = [self.params[i] for i in members]
@@ -127,13 +141,14 @@ class SpectralSphere:
             coefficient=[self.radii[i] for i in members],
         )
         torch.autograd.graph.increment_version(weights)
-        return list(torch.from_numpy(sigmas).unbind())
+        found = zip(torch.from_numpy(sigmas), members, strict=True)
+        return [sigma.to(self.u[i].dtype) for sigma, i in found]
 
     def _matrix(self, i: int) -> NDArray[Any]:
         """Return a weight as the matrix it is in memory."""
         weight = self.params[i].detach()
         if weight.is_contiguous() and self.dims[i] == 0:
-            return as_array(weight).reshape(weight.shape[0], -1)
+            return as_array(weight).reshape(matrix_shape(weight, 0))
         return as_array(as_matrices(weight.unsqueeze(0), self.dims[i])[0])
 
     def _by_torch(self, members: list[int], n_iter: int) -> list[Tensor]:
@@ -142,9 +157,11 @@ class SpectralSphere:
         u, v = (torch.stack([x[i] for i in members]) for x in (self.u, self.v))
         operator = Dense(batch.to(accumulator(batch.dtype)), self.dims[members[0]])
         step = power_step(operator, u, v, n_iter=n_iter, order="uv")
-        radii = torch.tensor([self.radii[i] for i in members], dtype=step.sigma.dtype)
-        factor = radii.to(batch.device) / torch.where(step.sigma == 0, 1.0, step.sigma)
-        scaled = (batch * over(factor, batch)).to(batch.dtype)
+        divisor = step.sigma / step.sigma.new_tensor([self.radii[i] for i in members])
+        # In place of `W / inf`, for which the core has no `W` left where it writes to it.
+        divisor = torch.where(step.sigma.isfinite(), divisor, torch.nan)
+        divisor = torch.where(step.sigma == 0, 1.0, divisor)
+        scaled = (batch / over(divisor, batch)).to(batch.dtype)
         torch._foreach_copy_(weights, list(scaled.unbind()))
         torch._foreach_copy_([self.u[i] for i in members], list(step.stored_u.unbind()))
         torch._foreach_copy_([self.v[i] for i in members], list(step.stored_v.unbind()))
@@ -180,8 +197,10 @@ def _radius(weight: Tensor, dim: int, radius: float | str) -> float:
 
 def _start(weight: Tensor, dim: int, index: int) -> tuple[Tensor, Tensor]:
     """Draw vectors by the shape and the place in the list alone: the same on all ranks."""
-    generator = torch.Generator().manual_seed(index)
-    shape = matrix_shape(weight, dim)
+    generator = torch.Generator("cpu").manual_seed(index)
     wide = accumulator(weight.dtype)
-    u, v = (torch.randn(n, dtype=wide, generator=generator).to(weight.device) for n in shape)
+    u, v = (
+        torch.randn(n, dtype=wide, generator=generator, device="cpu").to(weight.device)
+        for n in matrix_shape(weight, dim)
+    )
     return u, v

@@ -5,8 +5,16 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
-from rsspecnorm.torch import Monitor, SpectralSphere, convert_state_dict, matrix_norm
+from rsspecnorm.torch import (
+    Monitor,
+    SpectralSphere,
+    convert_state_dict,
+    matrix_norm,
+    module_sigma,
+)
+from rsspecnorm.torch.norms import triplet
 from torch_fronts import FRONTS, HOOK, PARAMETRIZATION
 
 REAL = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
@@ -101,6 +109,48 @@ def test_sphere_leaves_zero_and_spares_others_a_nan():
     assert float(matrix_norm(weights[2])) == pytest.approx(1.0, rel=1e-3)
 
 
+@pytest.mark.parametrize("before", [torch.float32, torch.float64])
+@pytest.mark.parametrize("after", [*REAL, torch.complex64], ids=str)
+@pytest.mark.filterwarnings("ignore:Complex modules", "ignore:Casting complex values")
+def test_sphere_follows_a_cast_of_its_weights(before, after):
+    layer = nn.Linear(6, 4).to(before)
+    sphere = SpectralSphere([layer.weight], n_power_iterations=40)
+    layer.to(after)
+    sphere.retract_()
+    wide = torch.complex128 if after.is_complex else torch.float64
+    assert float(matrix_norm(layer.weight.detach().to(wide))) == pytest.approx(1.0, rel=2e-2)
+    sigma = matrix_norm(layer.weight)
+    assert sphere.sigma[0].dtype == sigma.dtype
+    layer.to(before)
+    sphere.retract_()
+    assert sphere.u[0].dtype == before
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (4, 0), (0, 2, 3)])
+def test_sphere_takes_an_empty_weight(shape):
+    weight = torch.empty(shape)
+    sphere = SpectralSphere([weight, torch.ones(2, 2)])
+    sphere.retract_()
+    assert weight.shape == shape
+    assert sphere.sigma[0] == 0
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("dtype", REAL, ids=str)
+def test_sphere_makes_a_weight_that_is_not_finite_nan(value, dtype):
+    weight = torch.randn(3, 4).to(dtype)
+    weight[1, 2] = value
+    sphere = SpectralSphere([weight])
+    u, v = sphere.u[0].clone(), sphere.v[0].clone()
+    sphere.retract_()
+    assert weight.isnan().all()
+    torch.testing.assert_close(
+        sphere.sigma[0].double(), torch.tensor(abs(value)).double(), equal_nan=True
+    )
+    assert torch.equal(u, sphere.u[0])
+    assert torch.equal(v, sphere.v[0])
+
+
 @pytest.mark.parametrize("radius", [0.0, float("inf"), "half"])
 def test_sphere_names_a_bad_radius(radius):
     with pytest.raises(ValueError, match="radius must be"):
@@ -176,6 +226,45 @@ def test_monitor_reports_the_last_step():
     assert all(isinstance(value, float) for value in row.values())
     with pytest.raises(ValueError, match="every must be"):
         Monitor(model, every=0)
+
+
+@pytest.mark.parametrize("options", [{}, {"init": "deterministic"}], ids=str)
+def test_default_device_decides_nothing(front, options):
+    weights = [torch.randn(n, 5) for n in (6, 70)]
+    wide = torch.randn(80, 90, requires_grad=True)
+    layers = nn.Sequential(nn.Linear(5, 6), nn.Linear(6, 5))
+    x = torch.randn(3, 5, requires_grad=True)
+    with torch.device("meta"):
+        for layer in layers:
+            front.apply(layer, **options)
+        checkpoint(layers, x, use_reentrant=False).sum().backward()
+        loss = layers(x).sum() + matrix_norm(wide)
+        loss.backward()
+        sigmas = [module_sigma(layer) for layer in layers]
+        sphere = SpectralSphere(weights, n_power_iterations=30)
+        sphere.retract_()
+        row = Monitor(layers, every=1).step()
+        converted = convert_state_dict(nn.Linear(4, 3, device="cpu").state_dict())
+    tensors = [*converted.values(), *sigmas, *sphere.sigma, *sphere.u, matrix_norm(wide.detach())]
+    assert {t.device.type for t in tensors} == {"cpu"}
+    assert all(value > 0 for key, value in row.items() if key.endswith("/sigma"))
+    for weight in weights:
+        assert float(torch.linalg.matrix_norm(weight, 2)) == pytest.approx(1.0, rel=1e-2)
+
+
+@pytest.mark.parametrize("bad", [0, float("nan")])
+def test_default_dtype_decides_nothing(bad):
+    a = torch.randn(2, 60, 70, requires_grad=True)
+    with torch.no_grad():
+        a[0, 0, 0] += bad
+    torch.set_default_dtype(torch.float64)
+    try:
+        sigma = matrix_norm(a)
+        assert sigma.dtype == torch.float32
+        sigma.sum().backward()
+        assert [x.dtype for x in triplet(a.detach())] == [torch.float32] * 3
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 CONVOLUTIONS = [
