@@ -231,6 +231,8 @@ def product_of(module: nn.Module, x: Tensor, weight: Tensor) -> Product | None:
 
     So for an input that does not fit, of which torch shall speak.
     """
+    if x.is_nested:  # it has no one shape
+        return None
     if isinstance(module, nn.Linear):
         return LINEAR if x.ndim >= _MATRIX_NDIM and x.shape[-1] == module.in_features else None
     size = module.kernel_size

@@ -101,3 +101,19 @@ def test_second_derivative_equals_that_of_torch(front, layer):
         results.append((grad.detach(), second))
     for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("layout", [torch.strided, torch.jagged], ids=str)
+@pytest.mark.parametrize("training", [True, False])
+def test_nested_input_gives_what_torch_gives(front, layout, training):
+    parts = [torch.randn(n, 7, dtype=torch.float64) for n in (2, 3)]
+    results = []
+    for module in pair(front, LAYERS["linear"]):
+        module(sample_input(module))  # a fresh hook of torch may flip signs
+        x = torch.nested.nested_tensor(parts, layout=layout, requires_grad=True)
+        outs = module.train(training)(x).unbind()
+        torch.cat(outs).square().sum().backward()
+        results.append([*outs, *x.grad.unbind(), *(p.grad for p in module.parameters())])
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-10)
