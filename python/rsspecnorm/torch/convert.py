@@ -7,7 +7,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rsspecnorm.torch.device import Dense, power_step
 from rsspecnorm.torch.group import LAYERS
@@ -17,8 +17,6 @@ from rsspecnorm.torch.scaling import Rule, accumulator, divide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from torch import Tensor
 
 Form: TypeAlias = Literal["parametrization", "hook", "plain"]
 _FORMS = ("parametrization", "hook", "plain")
@@ -38,12 +36,12 @@ class _Entry(NamedTuple):
 
 
 def convert_state_dict(
-    state_dict: Mapping[str, Tensor],
+    state_dict: Mapping[str, Any],
     to: Form = "parametrization",
     *,
     dims: Mapping[str, int] | None = None,
     modules: nn.Module | None = None,
-) -> OrderedDict[str, Tensor]:
+) -> OrderedDict[str, Any]:
     """Rewrite the normalised weights of a checkpoint for another front end.
 
     Parameters
@@ -51,7 +49,8 @@ def convert_state_dict(
     state_dict : mapping of str to Tensor
         Of a model whose weights are normalised by the parametrization, by the hook (version 1, or
         without a version, which holds ``weight`` in place of ``weight_v``), or not at all; a
-        mixture is understood. It is not changed.
+        mixture is understood. It is not changed. What is no such weight, extra state of any kind
+        as well, is handed on.
     to : {"parametrization", "hook", "plain"}, optional
         What to write; ``"plain"`` writes the folded ``W / sigma``.
     dims : mapping of str to int, optional
@@ -60,12 +59,13 @@ def convert_state_dict(
     modules : torch.nn.Module, optional
         The model, plain or normalised: says which plain weights are to be normalised, and their
         axes. Without it, every plain tensor named ``weight`` of two or more axes is, and every
-        one that `dims` names.
+        one of one or more that `dims` names.
 
     Returns
     -------
     OrderedDict of str to Tensor
-        Ready for a strict load. Vectors for plain weights come from a converged run.
+        Ready for a strict load. Vectors for plain weights come from a converged run. A weight of
+        one axis has vectors in the hook, and none in the parametrization.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def convert_state_dict(
     axes = dict(_axes(modules)) | dict(dims or {})
     found = _entries(state_dict, axes, modules, plain=to != "plain")
     owner = {key: entry for entry in found for key in entry.keys}
-    result: OrderedDict[str, Tensor] = OrderedDict()
+    result: OrderedDict[str, Any] = OrderedDict()
     with torch.no_grad():
         for key, value in state_dict.items():
             entry = owner.get(key)
@@ -114,7 +114,7 @@ def _axes(modules: nn.Module | None) -> list[tuple[str, int]]:
 
 
 def _entries(
-    state: Mapping[str, Tensor], axes: Mapping[str, int], modules: nn.Module | None, *, plain: bool
+    state: Mapping[str, Any], axes: Mapping[str, int], modules: nn.Module | None, *, plain: bool
 ) -> list[_Entry]:
     found = [entry for key in state if (entry := _parametrized(state, key) or _hooked(state, key))]
     if plain:
@@ -127,20 +127,22 @@ def _entries(
 
 
 def _is_plain_weight(
-    key: str, value: Tensor, axes: Mapping[str, int], modules: nn.Module | None
+    key: str, value: Any, axes: Mapping[str, int], modules: nn.Module | None
 ) -> bool:
-    if value.ndim <= 1 or not (value.is_floating_point() or value.is_complex()):
+    if not isinstance(value, Tensor) or not (value.is_floating_point() or value.is_complex()):
         return False
-    named = modules is None and key[key.rfind(".") + 1 :] == "weight"
-    return key in axes or named
+    named = modules is None and key[key.rfind(".") + 1 :] == "weight" and value.ndim > 1
+    return value.ndim > 0 and (key in axes or named)
 
 
-def _parametrized(state: Mapping[str, Tensor], key: str) -> _Entry | None:
+def _parametrized(state: Mapping[str, Any], key: str) -> _Entry | None:
     match = _PARAMETRIZATION.match(key)
     if match is None:
         return None
     stem = key.removesuffix("original")
     keys = tuple(k for k in state if k.startswith(stem))
+    if keys == (key,) and state[key].ndim == 1:  # a vector needs none
+        return _Entry(match["prefix"], match["name"], state[key], None, None, keys)
     if set(keys) != {key, stem + "0._u", stem + "0._v"}:
         message = f"{key} must carry one spectral norm and nothing else, got {', '.join(keys)}"
         raise ValueError(message)
@@ -149,7 +151,7 @@ def _parametrized(state: Mapping[str, Tensor], key: str) -> _Entry | None:
     return _Entry(match["prefix"], match["name"], weight, u, v, ordered)
 
 
-def _hooked(state: Mapping[str, Tensor], key: str) -> _Entry | None:
+def _hooked(state: Mapping[str, Any], key: str) -> _Entry | None:
     stem = key.removesuffix("_orig")
     if stem == key or stem + "_u" not in state:
         return None
@@ -164,11 +166,13 @@ def _written(entry: _Entry, dim: int, to: Form) -> dict[str, Tensor]:
     stem = entry.prefix + entry.name
     if to == "plain":
         return {stem: _folded(entry, dim)}
+    home = f"{entry.prefix}parametrizations.{entry.name}."
+    if to == "parametrization" and entry.weight.ndim == 1:
+        return {home + "original": entry.weight}
     u, v = (x.to(entry.weight.dtype) for x in _vectors(entry, dim))
     if to == "hook":
         return {stem + "_orig": entry.weight, stem + "_u": u, stem + "_v": v}
-    stem = f"{entry.prefix}parametrizations.{entry.name}."
-    return {stem + "original": entry.weight, stem + "0._u": u, stem + "0._v": v}
+    return {home + "original": entry.weight, home + "0._u": u, home + "0._v": v}
 
 
 def _vectors(entry: _Entry, dim: int) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from rsspecnorm.torch.norms import matrix_norm
 
@@ -23,8 +24,8 @@ class Monitor:
     Parameters
     ----------
     model : torch.nn.Module
-        The model. Its parameters of two or more axes are watched, as matrices whose rows are the
-        first axis.
+        The model. Its real and complex parameters of two or more axes are watched, as matrices
+        whose rows are the first axis; those of integers and those not initialised yet are not.
     every : int, optional
         Steps between reports.
     predicate : callable, optional
@@ -83,7 +84,8 @@ class Monitor:
 
     def _row(self, name: str, weight: Tensor) -> dict[str, float]:
         sigma = float(matrix_norm(weight, rtol=_RTOL))
-        frobenius = float(torch.linalg.vector_norm(weight, dtype=torch.float64))
+        wide = torch.complex128 if weight.is_complex() else torch.float64
+        frobenius = float(torch.linalg.vector_norm(weight, dtype=wide))
         row = {f"{name}/sigma": sigma}
         row[f"{name}/stable_rank"] = (frobenius / sigma) ** 2 if sigma else 0.0
         if name in self._before:
@@ -96,8 +98,14 @@ class Monitor:
         return {
             name: p.detach().flatten(1)
             for name, p in self.model.named_parameters()
-            if p.ndim > 1 and (self.predicate is None or self.predicate(name, p))
+            if _is_matrix(p) and (self.predicate is None or self.predicate(name, p))
         }
 
     def _snapshot(self) -> dict[str, Tensor]:
         return {name: weight.clone() for name, weight in self._watched().items()}
+
+
+def _is_matrix(p: Tensor) -> bool:
+    if is_lazy(p):
+        return False
+    return p.ndim > 1 and (p.is_floating_point() or p.is_complex())

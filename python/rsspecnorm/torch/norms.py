@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.autograd import Function
+from torch.autograd import Function, forward_ad
 
 import rsspecnorm
 from rsspecnorm.torch.device import Dense, largest_entry, lengths, seed_like
@@ -50,8 +50,9 @@ def matrix_norm(tensor: Tensor, *, rtol: float | None = None) -> Tensor:
     CPU tensors go to the core (see `rsspecnorm.leading_triplet`), others through a Lanczos process
     of torch matvecs on their device, which looks at its error every 16 steps. Where no gradient is
     asked for, the core looks for the value alone (see `rsspecnorm.spectral_norm`), which is quicker
-    for large matrices and equal within `rtol`. The gradient is ``u v^H``, 0 where the norm is 0; a
-    second derivative goes through torch's decomposition. Inside transforms of `torch.func` and
+    for large matrices and equal within `rtol`. The gradient is ``u v^H``, 0 where the norm is 0;
+    forward-mode derivatives are made of the same vectors, and a second derivative goes through
+    torch's decomposition. Inside transforms of `torch.func` and
     compiled graphs this is torch's own function.
 
     Examples
@@ -72,24 +73,41 @@ def matrix_norm(tensor: Tensor, *, rtol: float | None = None) -> Tensor:
     if rtol is not None and not rtol > 0:
         message = f"rtol must be positive, got {rtol}"
         raise ValueError(message)
-    wide = tensor.to(accumulator(tensor.dtype))
-    if in_transform() or torch.compiler.is_compiling() or tensor.is_meta:
-        return torch.linalg.matrix_norm(wide, 2)
-    sigma: Tensor = _Norm.apply(tensor, rtol, torch.is_grad_enabled())
+    is_dual, is_recorded = _is_dual(tensor), torch.is_grad_enabled() and tensor.requires_grad
+    # The derivative below takes u and v as constants, so that it has none of its own.
+    is_second = is_dual and is_recorded
+    if in_transform() or torch.compiler.is_compiling() or tensor.is_meta or is_second:
+        return torch.linalg.matrix_norm(tensor.to(accumulator(tensor.dtype)), 2)
+    sigma: Tensor = _Norm.apply(tensor, rtol, is_recorded or is_dual)
     return sigma
 
 
+def _is_dual(tensor: Tensor) -> bool:
+    """Whether a tensor carries a tangent of forward-mode differentiation."""
+    if forward_ad._current_level < 0:
+        return False
+    return forward_ad.unpack_dual(tensor).tangent is not None
+
+
 class _Norm(Function):
-    """tensor -> sigma, differentiated by u v^H."""
+    """tensor -> sigma, differentiated by u v^H, backward and forward."""
 
     @staticmethod
-    def forward(ctx: Any, tensor: Tensor, rtol: float | None, is_recorded: bool) -> Tensor:
-        """Find the leading triplet, or the value alone where nothing will come back."""
-        if core_serves(tensor) and not (is_recorded and ctx.needs_input_grad[0]):
+    def forward(ctx: Any, tensor: Tensor, rtol: float | None, is_derived: bool) -> Tensor:
+        """Find the leading triplet, or the value alone where no derivative is asked for."""
+        if core_serves(tensor) and not is_derived:
             return _value_by_core(tensor, rtol)
         sigma, u, v = triplet(tensor.detach(), rtol)
         ctx.save_for_backward(tensor, sigma, u, v)
+        ctx.save_for_forward(sigma, u, v)
         return sigma
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Tensor:
+        """Return Re(u^H dA v); 0 where the norm is 0."""
+        sigma, u, v = ctx.saved_tensors
+        image = (tangents[0].to(u.dtype) @ v[..., None]).squeeze(-1)
+        return torch.where(sigma == 0, 0.0, torch.linalg.vecdot(u, image).real)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:

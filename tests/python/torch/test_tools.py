@@ -5,6 +5,8 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.autograd import forward_ad
+from torch.func import grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
 from torch.utils.checkpoint import checkpoint
 
 from rsspecnorm.torch import (
@@ -53,6 +55,84 @@ def test_matrix_norm_passes_gradcheck(dtype):
     a = torch.randn(2, 4, 5, dtype=dtype, requires_grad=True)
     assert torch.autograd.gradcheck(matrix_norm, (a,))
     assert torch.autograd.gradgradcheck(matrix_norm, (a,))
+
+
+# Of what torch loads for derivatives of the forward mode.
+of_torch = pytest.mark.filterwarnings("ignore:.torch.jit.script. is:FutureWarning")
+
+
+def torchs_norm(a):
+    return torch.linalg.matrix_norm(a, 2)
+
+
+@of_torch
+@pytest.mark.parametrize("dtype", REAL + COMPLEX, ids=str)
+@pytest.mark.parametrize("shape", [(7, 5), (3, 60, 70)], ids=str)
+def test_matrix_norm_has_a_forward_derivative(dtype, shape):
+    wide = torch.complex128 if dtype.is_complex else torch.float64
+    a, da = (torch.randn(shape, dtype=wide).to(dtype) for _ in range(2))
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(a, da)
+        sigma, slope = forward_ad.unpack_dual(matrix_norm(dual))
+        assert forward_ad.unpack_dual(matrix_norm(a)).tangent is None
+    assert slope.dtype == sigma.dtype
+    steps = [torchs_norm(a.to(wide) + h * da.to(wide)) for h in (1e-5, -1e-5)]
+    rtol = 1e-4 if wide == dtype else 2e-2
+    torch.testing.assert_close(slope.double(), (steps[0] - steps[1]) / 2e-5, rtol=rtol, atol=1e-3)
+    torch.testing.assert_close(sigma, matrix_norm(a), rtol=2e-6, atol=0)
+
+
+@of_torch
+def test_matrix_norm_of_zero_has_no_forward_derivative():
+    with forward_ad.dual_level():
+        a = forward_ad.make_dual(torch.zeros(2, 3), torch.ones(2, 3))
+        assert forward_ad.unpack_dual(matrix_norm(a)).tangent == 0
+
+
+@of_torch
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+def test_matrix_norm_passes_gradcheck_forward(dtype):
+    a = torch.randn(2, 4, 5, dtype=dtype, requires_grad=True)
+    assert torch.autograd.gradcheck(
+        matrix_norm, (a,), check_forward_ad=True, check_batched_forward_grad=True
+    )
+    assert torch.autograd.gradgradcheck(matrix_norm, (a,), check_fwd_over_rev=True)
+
+
+FUNCTIONAL = {
+    "jacobian": (torch.autograd.functional.jacobian, {"vectorize": True}),
+    "forward": (
+        torch.autograd.functional.jacobian,
+        {"vectorize": True, "strategy": "forward-mode"},
+    ),
+    "hessian": (torch.autograd.functional.hessian, {"vectorize": True}),
+    "over": (
+        torch.autograd.functional.hessian,
+        {"vectorize": True, "outer_jacobian_strategy": "forward-mode"},
+    ),
+}
+
+
+@of_torch
+def test_matrix_norm_transforms_as_torchs():
+    a, da = (torch.randn(4, 5, dtype=torch.float64) for _ in range(2))
+    stack = torch.randn(3, 4, 5, dtype=torch.float64)
+    ways = [lambda f, transform=t: transform(f)(a) for t in (grad, jacrev, jacfwd, hessian)]
+    ways += [
+        lambda f: vmap(f)(stack),
+        lambda f: vmap(f, in_dims=1)(stack),
+        lambda f: vmap(grad(f))(stack),
+        lambda f: vmap(hessian(f))(stack),
+        lambda f: jvp(f, (a,), (da,))[1],
+        lambda f: vjp(f, a)[1](a.new_ones(()))[0],
+        lambda f: jvp(grad(f), (a,), (da,))[1],
+    ]
+    ways += [
+        lambda f, run=run, options=options: run(f, a, **options)
+        for run, options in FUNCTIONAL.values()
+    ]
+    for way in ways:
+        torch.testing.assert_close(way(matrix_norm), way(torchs_norm), rtol=1e-6, atol=1e-8)
 
 
 def test_matrix_norm_serves_the_rest_of_a_bad_stack():
@@ -197,6 +277,35 @@ def test_plain_checkpoint_gets_converged_vectors(to):
         torch.testing.assert_close(norm, torch.ones_like(norm), rtol=1e-8, atol=0)
 
 
+@pytest.mark.parametrize("to", FRONTS)
+@pytest.mark.parametrize("source", FRONTS)
+@pytest.mark.parametrize("kind", ["apply", "reference"])
+def test_conversion_of_a_vector_keeps_it(source, to, kind):
+    first, second = (
+        getattr(FRONTS[name], kind)(nn.LayerNorm(5, bias=False).double()) for name in (source, to)
+    )
+    x = torch.randn(2, 5, dtype=torch.float64)
+    first(x)  # a fresh hook of torch may flip signs
+    expected = first.eval()(x)
+    second.eval().load_state_dict(convert_state_dict(first.state_dict(), to))
+    torch.testing.assert_close(second(x), expected)
+    plain = nn.LayerNorm(5, bias=False).double()
+    plain.load_state_dict(convert_state_dict(first.state_dict(), "plain"))
+    torch.testing.assert_close(plain(x), expected)
+    second.load_state_dict(convert_state_dict(plain.state_dict(), to, dims={"weight": 0}))
+    torch.testing.assert_close(second(x), expected)
+
+
+@pytest.mark.parametrize("to", ["plain", *FRONTS])
+def test_conversion_hands_on_what_is_no_weight(front, to):
+    state = front.apply(nn.Linear(3, 4)).state_dict()
+    rest = {"_extra_state": {"step": 3}, "name.weight": "text", "none": None, "0.weight": 1.5}
+    state.update(rest)
+    converted = convert_state_dict(state, to)
+    assert {key: converted[key] for key in rest} == rest
+    assert set(convert_state_dict(converted, "plain")) == {"weight", "bias", *rest}
+
+
 def test_conversion_names_what_it_cannot_read():
     with pytest.raises(ValueError, match="to must be one of"):
         convert_state_dict({}, "hooks")
@@ -265,6 +374,19 @@ def test_default_dtype_decides_nothing(bad):
         assert [x.dtype for x in triplet(a.detach())] == [torch.float32] * 3
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+def test_monitor_takes_complex_and_leaves_integers():
+    model = nn.Module()
+    model.w = nn.Parameter(torch.randn(3, 2, 2, dtype=torch.complex64))
+    model.n = nn.Parameter(torch.ones(3, 4, dtype=torch.int64), requires_grad=False)
+    model.lazy = nn.LazyLinear(3)
+    row = Monitor(model, every=1).step()
+    assert set(row) == {"w/sigma", "w/stable_rank", "w/update_sigma"}
+    w = model.w.detach().flatten(1)
+    sigma = float(torchs_norm(w))
+    assert row["w/sigma"] == pytest.approx(sigma, rel=1e-4)
+    assert row["w/stable_rank"] == pytest.approx(float(w.norm() / sigma) ** 2, rel=1e-3)
 
 
 CONVOLUTIONS = [
