@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rsspecnorm.torch.device import Dense, power_step
 from rsspecnorm.torch.group import LAYERS
-from rsspecnorm.torch.layout import as_matrices, checked_dim, default_dim
+from rsspecnorm.torch.layout import as_matrices, checked_dim, default_dim, is_inexact
 from rsspecnorm.torch.norms import triplet
 from rsspecnorm.torch.scaling import Rule, accumulator, divide
 
@@ -129,7 +129,7 @@ def _entries(
 def _is_plain_weight(
     key: str, value: Any, axes: Mapping[str, int], modules: nn.Module | None
 ) -> bool:
-    if not isinstance(value, Tensor) or not (value.is_floating_point() or value.is_complex()):
+    if not isinstance(value, Tensor) or not is_inexact(value):
         return False
     named = modules is None and key[key.rfind(".") + 1 :] == "weight" and value.ndim > 1
     return value.ndim > 0 and (key in axes or named)

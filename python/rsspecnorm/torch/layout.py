@@ -20,6 +20,11 @@ def default_dim(module: nn.Module) -> int:
     return 1 if isinstance(module, TRANSPOSED) else 0
 
 
+def is_inexact(tensor: Tensor) -> bool:
+    """Whether the entries are real or complex numbers, which alone are normalised or measured."""
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
 def checked_dim(dim: int, ndim: int) -> int:
     """Return `dim` counted from the front; IndexError, worded as torch words it, if outside."""
     if not -ndim <= dim < ndim:

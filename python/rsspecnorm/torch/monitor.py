@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.parameter import is_lazy
 
+from rsspecnorm.torch.layout import is_inexact
 from rsspecnorm.torch.norms import matrix_norm
 
 if TYPE_CHECKING:
@@ -108,4 +109,4 @@ class Monitor:
 def _is_matrix(p: Tensor) -> bool:
     if is_lazy(p):
         return False
-    return p.ndim > 1 and (p.is_floating_point() or p.is_complex())
+    return p.ndim > 1 and is_inexact(p)

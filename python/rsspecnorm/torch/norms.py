@@ -9,6 +9,7 @@ from torch.autograd import Function, forward_ad
 
 import rsspecnorm
 from rsspecnorm.torch.device import Dense, largest_entry, lengths, seed_like
+from rsspecnorm.torch.layout import is_inexact
 from rsspecnorm.torch.path import core_serves, in_transform
 from rsspecnorm.torch.scaling import accumulator, over, real
 from rsspecnorm.torch.views import as_read
@@ -44,6 +45,8 @@ def matrix_norm(tensor: Tensor, *, rtol: float | None = None) -> Tensor:
     ------
     ValueError
         If the tensor has fewer than two axes, or `rtol` is not positive.
+    TypeError
+        If it holds integers or bools.
 
     Notes
     -----
@@ -70,6 +73,9 @@ def matrix_norm(tensor: Tensor, *, rtol: float | None = None) -> Tensor:
     if tensor.ndim < _MATRIX_NDIM:
         message = f"tensor must have at least two axes, got shape {tuple(tensor.shape)}"
         raise ValueError(message)
+    if not is_inexact(tensor):
+        message = f"tensor must hold real or complex numbers, got {tensor.dtype}"
+        raise TypeError(message)
     if rtol is not None and not rtol > 0:
         message = f"rtol must be positive, got {rtol}"
         raise ValueError(message)

@@ -10,7 +10,7 @@ import torch
 
 from rsspecnorm.stepping import normalize_arrays
 from rsspecnorm.torch.device import INITIAL_ITERATIONS, Dense, power_step
-from rsspecnorm.torch.layout import as_matrices, checked_dim, matrix_shape
+from rsspecnorm.torch.layout import as_matrices, checked_dim, is_inexact, matrix_shape
 from rsspecnorm.torch.native import EPS
 from rsspecnorm.torch.ops import lies_as_matrix
 from rsspecnorm.torch.path import core_serves
@@ -34,7 +34,7 @@ class SpectralSphere:
     Parameters
     ----------
     params : iterable of Tensor
-        The weights; those of fewer than two axes are left alone.
+        The weights; those of fewer than two axes, and of integers, are left alone.
     radius : float or "mup", optional
         The spectral norm R of each weight; ``"mup"`` is ``sqrt(out / in)``, with the axis `dim`
         as the outputs and all others as the inputs.
@@ -77,7 +77,7 @@ class SpectralSphere:
         dim: int = 0,
         optimizer: torch.optim.Optimizer | None = None,
     ) -> None:
-        self.params = [p for p in params if p.ndim > 1]
+        self.params = [p for p in params if p.ndim > 1 and is_inexact(p)]
         if not self.params:
             message = "params must hold at least one weight of two or more axes, got none"
             raise ValueError(message)

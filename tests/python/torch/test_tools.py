@@ -154,6 +154,16 @@ def test_matrix_norm_names_what_is_wrong(a, options):
         matrix_norm(a, **options)
 
 
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool], ids=str)
+def test_integers_have_no_norm(dtype):
+    a = torch.ones(2, 3, dtype=dtype)
+    with pytest.raises(TypeError, match="tensor must hold real or complex"):
+        matrix_norm(a)
+    weight = torch.randn(2, 3)
+    SpectralSphere([a, weight]).retract_()
+    assert torch.equal(a, torch.ones_like(a))
+
+
 @pytest.mark.parametrize("radius", [1.0, 2.5, "mup"])
 def test_sphere_holds_every_weight(radius):
     layers = [nn.Linear(30, 20), nn.Conv2d(3, 4, 3).double(), nn.Linear(30, 20), nn.Linear(8, 8)]
