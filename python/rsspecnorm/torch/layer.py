@@ -151,7 +151,7 @@ class Adjustable:
 
     @property
     def eps(self) -> float:
-        """Least norm that a 1-D weight is divided by."""
+        """Least norm that a 1-D weight of the parametrization is divided by."""
         return self.layer.options.eps
 
     @eps.setter
