@@ -40,7 +40,12 @@ def checked_options(
     generator: Seed,
 ) -> Options:
     """Reject what cannot be meant, naming the argument and what came."""
-    _check_iterations(n_power_iterations)
+    if index(n_power_iterations) <= 0:
+        message = (
+            "Expected n_power_iterations to be positive, but "
+            f"got n_power_iterations={n_power_iterations}"
+        )
+        raise ValueError(message)
     if index(init_iterations) < 0:
         message = f"init_iterations must be at least 0, got {init_iterations}"
         raise ValueError(message)
@@ -56,8 +61,10 @@ def checked_options(
 
 
 def with_iterations(options: Options, n_power_iterations: int) -> Options:
-    """Return the options with another number of iterations, checked as at registration."""
-    _check_iterations(n_power_iterations)
+    """Return the options with another number of iterations; none at all keep the vectors still."""
+    if index(n_power_iterations) < 0:
+        message = f"n_power_iterations must be at least 0, got {n_power_iterations}"
+        raise ValueError(message)
     return options._replace(n_power_iterations=n_power_iterations)
 
 
@@ -65,15 +72,6 @@ def with_eps(options: Options, eps: float) -> Options:
     """Return the options with another floor of norms, checked as at registration."""
     _check_eps(eps)
     return options._replace(eps=float(eps))
-
-
-def _check_iterations(n_power_iterations: int) -> None:
-    if index(n_power_iterations) <= 0:
-        message = (
-            "Expected n_power_iterations to be positive, but "
-            f"got n_power_iterations={n_power_iterations}"
-        )
-        raise ValueError(message)
 
 
 def _check_eps(eps: float) -> None:
