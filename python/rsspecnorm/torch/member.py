@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +16,9 @@ from rsspecnorm.torch.parametrizations import SpectralNorm
 from rsspecnorm.torch.steps import Weight
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from weakref import ReferenceType
+
     from rsspecnorm.torch.eager import Step
     from rsspecnorm.torch.options import Options
     from rsspecnorm.torch.steps import Vector
@@ -34,12 +39,29 @@ class Turn:
         self.share: Tensor | None = None
         self.step: Step | None = None
         self.vectors: tuple[Any, Any] = (None, None)
+        # Of which weight, and after how many writes to it and to the share.
+        self.weight: ReferenceType[Tensor] | None = None
         self.version: int | None = None
+        self.written: int | None = None
+        # The checkpointed regions that the share was made in.
+        self.regions: list[ReferenceType[object]] = []
         # Whether the layer is expected to divide its output, and so to need no share.
         self.scales = True
 
     def __reduce__(self) -> tuple[type[Turn], tuple[()]]:
         return Turn, ()
+
+    def note(self, weight: Tensor) -> None:
+        """Take note of the weight as it is."""
+        self.weight = None if torch.compiler.is_compiling() else ref(weight)
+        self.version = _version(weight)
+
+    def is_of(self, weight: Tensor) -> bool:
+        """Whether that was this weight, as it is now."""
+        version = _version(weight)
+        if version is None or version != self.version:
+            return False
+        return version == _COMPILED or (self.weight is not None and self.weight() is weight)
 
 
 class GroupMember(SpectralNorm):
@@ -83,30 +105,28 @@ class GroupMember(SpectralNorm):
     def take_step(self, step: Step, row: Weight) -> None:
         """Keep the group's step for the layer's forward."""
         turn = self.turn
-        turn.share, turn.step, turn.version = None, step, row.weight._version
+        turn.share, turn.step = None, step
+        turn.note(row.weight)
         self.layer.stepped(step, row.u, row.v)
 
     def step(self, weight: Tensor) -> Step | None:
         """Return the group's step, if there is one of this weight; one is expected from now on."""
         turn = self.turn
         turn.scales = True
-        return turn.step if self.training and turn.version == weight._version else None
+        return turn.step if self.training and turn.is_of(weight) else None
 
     def take_share(self, out: Tensor, u: Tensor, v: Tensor) -> None:
         """Keep a result for the reads to come."""
         turn = self.turn
         turn.share, turn.step, turn.vectors = out, None, (u, v)
-        turn.version = _version(self.original())
+        turn.note(self.original())
+        turn.written, turn.regions = _version(out), recompute.regions_begun()
         if out.requires_grad and not torch.compiler.is_compiling():
-            out.register_hook(self._use_up)
+            out.register_hook(partial(_use_up, ref(turn)))
 
     def drop(self) -> None:
         """Forget the share and the step: the forward they were for is over."""
         self.turn.share = self.turn.step = None
-
-    def _use_up(self, _: Tensor) -> None:
-        """The graph of a share serves one backward pass."""
-        self.turn.share = None
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the share, or evaluate at the vectors as they are."""
@@ -114,30 +134,44 @@ class GroupMember(SpectralNorm):
         turn = self.turn
         if turn.step is not None:  # the layer reads its weight after all
             turn.scales = False
-        if recompute.in_recomputation():
-            used = recompute.recall(self.layer)
-            if used is not None and used.share is not None:
-                return self._shared(weight, used.u, used.v, used.share)
-            if used is not None:
-                return self.layer.take(weight, used.u, used.v, 0)
+        used = recompute.recall(self.layer) if recompute.in_recomputation() else None
+        if used is not None and used.share is not None:
+            return self._shared(weight, used.u, used.v, used.share)
+        if used is not None and not used.within:
+            return self.layer.take(weight, used.u, used.v, 0)
         if turn.share is None or not self._fits(turn.share, weight):
             training = self.training and bool(self._home) and self.stands_alone()
             return self.layer(weight, u, v, training=training)
-        return self._shared(weight, *turn.vectors, turn.share)
+        return self._shared(weight, *turn.vectors, turn.share, turn.regions)
 
-    def _shared(self, weight: Tensor, u: Vector, v: Vector, share: Tensor) -> Tensor:
+    def _shared(
+        self,
+        weight: Tensor,
+        u: Vector,
+        v: Vector,
+        share: Tensor,
+        regions: Sequence[ReferenceType[object]] = (),
+    ) -> Tensor:
         """Hand out a share, and note it for the regions that this read is in."""
         if weight.requires_grad:
-            recompute.note(self.layer, u, v, share)
+            recompute.note(self.layer, u, v, share, regions)
         return share
 
     def _fits(self, share: Tensor, weight: Tensor) -> bool:
-        version = _version(weight)
+        as_made = self.turn.written == _version(share) and share.dtype is weight.dtype
         return (
-            version is not None
-            and version == self.turn.version
+            as_made
+            and self.turn.is_of(weight)
             and (share.requires_grad or not (torch.is_grad_enabled() and weight.requires_grad))
         )
+
+
+def _use_up(turn: ReferenceType[Turn], _: Tensor) -> None:
+    """The graph of a share serves one backward pass."""
+    # By a weak reference: the share would keep whoever keeps it.
+    found = turn()
+    if found is not None:
+        found.share = None
 
 
 def _version(weight: Tensor) -> int | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import nn
+from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional
 
 from rsspecnorm.torch.device import largest_entry
@@ -135,9 +136,7 @@ class ConvolutionOperator:
     def rmatvec(self, u: Tensor) -> Tensor:
         """Return A^H u, the derivative of ``x -> <u, A x>``."""
         x = u.new_zeros(1, *self.convolution.input_shape).flatten(1)
-        _, adjoint = torch.func.vjp(self.matvec, x)
-        result: Tensor = adjoint(u)[0]
-        return result
+        return _pulled_back(self.matvec, x, u)
 
     def peak(self) -> Tensor:
         """Return the largest entry of the kernel."""
@@ -145,5 +144,16 @@ class ConvolutionOperator:
 
     def edges(self, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Return the gradient of Re(u^H A v) with respect to the kernel, and one."""
-        _, adjoint = torch.func.vjp(lambda weight: self._image(v, weight), self.batch[0])
-        return adjoint(u)[0].unsqueeze(0), u.new_ones([1] * self.batch.ndim)
+        gradient = _pulled_back(lambda weight: self._image(v, weight), self.batch[0], u)
+        return gradient.unsqueeze(0), u.new_ones([1] * self.batch.ndim)
+
+
+def _pulled_back(function: Callable[[Tensor], Tensor], x: Tensor, u: Tensor) -> Tensor:
+    """Return the derivative of ``x -> <u, function(x)>``."""
+    if torch._C._autograd._top_saved_tensors_default_hooks(True) is None:
+        result: Tensor = torch.func.vjp(function, x)[1](u)[0]
+        return result
+    # `vjp` knows no hooks, and those of a checkpointed region must not count what is saved here.
+    with torch.enable_grad(), saved_tensors_hooks(lambda y: y, lambda y: y):
+        x = x.detach().requires_grad_()
+        return torch.autograd.grad(function(x), x, u)[0]

@@ -138,7 +138,7 @@ def _setup_context(ctx: Any, inputs: Any, output: list[Tensor]) -> None:
     ctx.dims, ctx.rule = inputs[3], Rule(*inputs[6:])
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(*output)
-    ctx.origin = origin_of(inputs[0])
+    ctx.origin = origin_of(inputs[0], output[: len(ctx.dims)])
     if ctx.origin is not None:
         ctx.state = [x.detach() for x in output[len(ctx.dims) :]]
 

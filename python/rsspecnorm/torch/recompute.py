@@ -17,13 +17,15 @@ import sys
 from collections import defaultdict
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import ref
 
 import torch
 from torch.utils import _python_dispatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
+    from weakref import ReferenceType
 
     from torch import Tensor
 
@@ -36,11 +38,16 @@ _AGAIN = {"unpack_hook": "frame", "backward": "ctx"}
 
 
 class Used(NamedTuple):
-    """What one read of a weight used; `share` is the result itself where a group made it."""
+    """What one read of a weight used.
+
+    `share` is the result itself where a group made it outside of the region; where it did so
+    `within`, the second forward makes one too.
+    """
 
     u: Tensor
     v: Tensor
     share: Tensor | None = None
+    within: bool = False
 
 
 class _Notes:
@@ -84,11 +91,18 @@ def recall(owner: object) -> Used | None:
     return found
 
 
-def note(owner: object, u: Vector, v: Vector, share: Tensor | None = None) -> None:
+def note(
+    owner: object,
+    u: Vector,
+    v: Vector,
+    share: Tensor | None = None,
+    made_in: Sequence[ReferenceType[object]] = (),
+) -> None:
     """Keep what a read used for the second forward of every region that it is in.
 
     A share made outside the region is what the region saved, so the second forward must save it
     again; except with ``use_reentrant=True``, which differentiates the second forward by itself.
+    One that was `made_in` the region is not kept: its graph holds the region, without end.
     """
     if torch.compiler.is_compiling() or not _may_be_in_region():
         return
@@ -101,11 +115,19 @@ def note(owner: object, u: Vector, v: Vector, share: Tensor | None = None) -> No
         u, v = (x if isinstance(x, torch.Tensor) else torch.from_numpy(x) for x in (u, v))
         used = Used(u.detach().clone(), v.detach().clone(), kept)
     for region in regions:
+        within = share is not None and any(ref() is region for ref in made_in)
         notes = getattr(region, _NOTES, None)
         if notes is None:
             notes = _Notes()
             setattr(region, _NOTES, notes)
-        notes.used[owner].append(used)
+        notes.used[owner].append(used._replace(share=None, within=True) if within else used)
+
+
+def regions_begun() -> list[ReferenceType[object]]:
+    """Return the regions that now run for the first time and will save what they compute."""
+    if torch.compiler.is_compiling() or not torch.is_grad_enabled() or _top_hooks() is None:
+        return []
+    return [ref(region) for region in _regions().first]
 
 
 def unseen() -> AbstractContextManager[Any]:

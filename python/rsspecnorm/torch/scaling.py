@@ -149,7 +149,7 @@ class Scale(Function):
         ctx.save_for_backward(*output, left, right)
         # Of one weight it is a view; a stack of several is not worth the memory.
         if weight._is_view():
-            ctx.origin, ctx.inputs = origin_of([weight]), (left, right, sigma)
+            ctx.origin, ctx.inputs = origin_of([weight], output[:1]), (left, right, sigma)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:

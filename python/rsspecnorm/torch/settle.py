@@ -20,7 +20,7 @@ def by_torch(
     batch = weight.detach().unsqueeze(0)
     vectors = (x.to(wide, copy=True).unsqueeze(0) for x in (u, v))
     step = power_step(Dense(batch.to(wide), dim), *vectors, n_iter=n_iter, order=order)
-    out = divide(batch, step.sigma, rule)[0]
+    out = divide(batch, step.sigma, rule)[0].clone()  # a view could not be written to
     # The caller stores the vectors of an iteration, and differentiates with those of an evaluation.
     after = (step.stored_u, step.stored_v) if n_iter > 0 else (step.u, step.v)
     return out, step.sigma[0].clone(), after[0][0].clone(), after[1][0].clone()

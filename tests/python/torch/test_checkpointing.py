@@ -1,11 +1,15 @@
 """Activation checkpointing in all its forms gives the plain gradient, and moves vectors once."""
 
 import copy
+import gc
+import weakref
+from contextlib import suppress
 from functools import partial
 
 import pytest
 import torch
 from torch import nn
+from torch.autograd.graph import save_on_cpu, saved_tensors_hooks
 from torch.utils.checkpoint import (
     CheckpointPolicy,
     checkpoint,
@@ -14,7 +18,7 @@ from torch.utils.checkpoint import (
 )
 
 from rsspecnorm.torch import SpectralNormGroup
-from torch_fronts import FRONTS
+from torch_fronts import FRONTS, LAYERS, sample_input
 
 F64 = {"rtol": 1e-10, "atol": 1e-12}
 
@@ -123,3 +127,85 @@ def test_what_a_region_kept_is_found_beside_a_normalised_layer(front):
     found = torch.autograd.grad(ours.sum(), [x, *layer.parameters()])
     expected = torch.autograd.grad(run(plain, x).sum(), [x, *plain.parameters()])
     torch.testing.assert_close(found, expected, **F64)
+
+
+def in_region(run, *args):
+    return checkpoint(run, *args, use_reentrant=False)
+
+
+def saved_on_cpu(run, *args):
+    with save_on_cpu():
+        return run(*args)
+
+
+def saved_by_hooks(run, *args):
+    with saved_tensors_hooks(lambda x: x, lambda x: x):
+        return run(*args)
+
+
+SAVED = [in_region, saved_on_cpu, saved_by_hooks]
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("how", SAVED)
+@pytest.mark.parametrize("second", [True, False])
+def test_result_written_to_where_hooks_save_tensors(front, layer, how, second):
+    module = front.apply(LAYERS[layer]().double()).eval()
+    leaf, x = front.original(module), sample_input(module)
+
+    def run(x):
+        weight = front.normalized(module, x)
+        weight.mul_(weight.detach().sin())
+        return weight.pow(3).sum()
+
+    def derivative(loss):
+        grad = torch.autograd.grad(loss, leaf, create_graph=second)[0]
+        return torch.autograd.grad(grad.square().sum(), leaf)[0] if second else grad
+
+    torch.testing.assert_close(derivative(how(run, x)), derivative(run(x)), **F64)
+
+
+def test_both_written_to_where_hooks_save_tensors_is_an_error(front):
+    module = front.apply(nn.Linear(6, 6).double())
+    with save_on_cpu():
+        weight = front.normalized(module)
+        weight.mul_(2)
+        loss = weight.square().sum()
+    with torch.no_grad():
+        front.original(module).mul_(2)
+    with pytest.raises(RuntimeError, match="inplace operation"):
+        loss.backward()
+
+
+@pytest.mark.parametrize("how", SAVED)
+def test_norm_of_an_operator_in_a_region(front, how):
+    module = front.apply(
+        nn.Conv2d(2, 3, 3, padding=1).double(), norm="operator", input_shape=(2, 5, 5)
+    )
+    plain = copy.deepcopy(module)
+    x = torch.randn(2, 2, 5, 5, dtype=torch.float64, requires_grad=True)
+    for _ in range(2):
+        found = torch.autograd.grad(how(module, x).square().sum(), module.parameters())
+        expected = torch.autograd.grad(plain(x).square().sum(), plain.parameters())
+        torch.testing.assert_close(found, expected, **F64)
+    torch.testing.assert_close(list(module.buffers()), list(plain.buffers()), **F64)
+
+
+class Failing(nn.Sequential):
+    def forward(self, x):
+        super().forward(x)
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("kind", [nn.Sequential, Failing])
+def test_region_that_is_never_differentiated_is_freed(kind):
+    model = kind(nn.Linear(40, 40))
+    group = SpectralNormGroup(model)
+    x = torch.randn(4, 40, requires_grad=True)
+    for _ in range(3):
+        with suppress(NotImplementedError):
+            checkpoint(model, x, use_reentrant=False)
+    alive = weakref.ref(model)
+    del model, group
+    gc.collect()
+    assert alive() is None

@@ -1,6 +1,8 @@
 """Many layers in one call: groups, and what they share with single layers."""
 
 import copy
+import gc
+import weakref
 
 import pytest
 import torch
@@ -219,6 +221,60 @@ def test_iterations_set_later_are_made_by_the_group_or_one_layer():
         torch.testing.assert_close(ours, theirs)
     with pytest.raises(ValueError, match="n_power_iterations"):
         group.n_power_iterations = -1
+
+
+ORIGINAL = "parametrizations.weight.original"
+
+
+@pytest.mark.parametrize("rows", [2, 4000])
+def test_update_serves_the_weight_that_it_saw(rows):
+    """Tensors put in its place may have been written to as often."""
+    layer = nn.Linear(16, 16, bias=False)
+    group = SpectralNormGroup([layer])
+    x = torch.randn(rows, 16)
+    state = {name: value.clone() for name, value in layer.state_dict().items()}
+    layer.load_state_dict(state, assign=True)
+    group.update()
+    negative = -layer.get_parameter(ORIGINAL).detach()
+    swapped = torch.func.functional_call(layer, {ORIGINAL: negative}, (x,))
+    group.update()
+    expected = layer(x).detach()
+    torch.testing.assert_close(swapped.sign(), -expected.sign())
+    group.update()
+    layer.load_state_dict({**layer.state_dict(), ORIGINAL: negative}, assign=True)
+    torch.testing.assert_close(layer.eval()(x).sign(), -expected.sign())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_cast_between_update_and_forward(dtype):
+    layer = nn.Linear(16, 16)
+    group = SpectralNormGroup([layer])
+    group.update()
+    layer.to(dtype)
+    assert layer(torch.randn(4000, 16, dtype=dtype)).dtype is dtype
+
+
+def test_write_to_a_weight_that_was_read_stays_with_the_reader():
+    grouped, group, _ = pair()
+    group.update()
+    for layer in (grouped.up, grouped.head, grouped.conv):
+        before = layer.weight.detach().clone()
+        with torch.no_grad():
+            layer.weight.mul_(2)
+        torch.testing.assert_close(layer.weight, before)
+
+
+@pytest.mark.parametrize("rows", [2, 4000])
+def test_update_without_a_backward_keeps_nothing_alive(rows):
+    layers = [nn.Linear(64, 64), nn.ConvTranspose2d(3, 4, 3)]
+    group = SpectralNormGroup(layers)
+    for _ in range(2):
+        group.update()
+        layers[0](torch.randn(rows, 64))
+    alive = [weakref.ref(layer.parametrizations.weight.original) for layer in layers]
+    del layers, group
+    gc.collect()
+    assert [each() for each in alive] == [None, None]
 
 
 def test_predicate_chooses_and_stacks_are_left_alone():
