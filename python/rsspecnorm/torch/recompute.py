@@ -23,7 +23,7 @@ import torch
 from torch.utils import _python_dispatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
     from weakref import ReferenceType
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _NOTES = "_rsspecnorm_notes"
 _CHECKPOINT = torch.utils.checkpoint.__name__
+_GLOBALS = torch.utils.checkpoint.__dict__
 # Functions of `torch.utils.checkpoint` and their locals that hold a region which runs again.
 _AGAIN = {"unpack_hook": "frame", "backward": "ctx"}
 
@@ -180,10 +181,12 @@ def _top_hooks() -> Any:
     return torch._C._autograd._top_saved_tensors_default_hooks(False)
 
 
-def _calls_of_checkpoint() -> Iterator[tuple[str, Any]]:
-    """Yield name and locals of the calls of `torch.utils.checkpoint`, the innermost first."""
+def _calls_of_checkpoint() -> list[tuple[str, Any]]:
+    """Return name and locals of the calls of `torch.utils.checkpoint`, the innermost first."""
+    calls: list[tuple[str, Any]] = []
     frame: Any = sys._getframe(1)
     while frame is not None:
-        if frame.f_globals.get("__name__") == _CHECKPOINT:
-            yield frame.f_code.co_name, frame.f_locals
+        if frame.f_globals is _GLOBALS:
+            calls.append((frame.f_code.co_name, frame.f_locals))
         frame = frame.f_back
+    return calls
