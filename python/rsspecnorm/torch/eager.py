@@ -173,11 +173,8 @@ class _Divided(Function):
         ctx: Any, weight: Tensor, row: Row, settings: tuple[float, Rule, Kept]
     ) -> tuple[Tensor, Tensor]:
         """Save the results and the vectors; never the weight."""
-        ctx.vectors, ctx.settings, ctx.origin = (
-            (row.u, row.v),
-            settings,
-            origin_of([weight], [row.out]),
-        )
+        ctx.vectors, ctx.settings = (row.u, row.v), settings
+        ctx.origin = origin_of([weight], [row.out])
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(row.out, row.sigma)
         return row.out, row.sigma

@@ -191,19 +191,21 @@ def test_norm_of_an_operator_in_a_region(front, how):
     torch.testing.assert_close(list(module.buffers()), list(plain.buffers()), **F64)
 
 
-class Failing(nn.Sequential):
+class Diverging(nn.Sequential):
+    """Finds its result to be of no use when its layers have run."""
+
     def forward(self, x):
         super().forward(x)
-        raise NotImplementedError
+        raise ArithmeticError
 
 
-@pytest.mark.parametrize("kind", [nn.Sequential, Failing])
+@pytest.mark.parametrize("kind", [nn.Sequential, Diverging])
 def test_region_that_is_never_differentiated_is_freed(kind):
     model = kind(nn.Linear(40, 40))
     group = SpectralNormGroup(model)
     x = torch.randn(4, 40, requires_grad=True)
     for _ in range(3):
-        with suppress(NotImplementedError):
+        with suppress(ArithmeticError):
             checkpoint(model, x, use_reentrant=False)
     alive = weakref.ref(model)
     del model, group
