@@ -5,7 +5,9 @@ taken within one round.
 """
 
 import copy
+import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -13,9 +15,11 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations as torchs
 from torch.nn.utils import parametrize
+from torch.nn.utils import spectral_norm as torchs_hook
 
 from harness import Engine
 from rsspecnorm.torch import SpectralNormGroup, SpectralSphere, matrix_norm
+from rsspecnorm.torch import spectral_norm as hook
 from rsspecnorm.torch.parametrizations import spectral_norm
 
 PLAIN, TORCH, OURS, GROUP, FLOOR = (
@@ -140,6 +144,47 @@ def perceptron(quick: bool) -> Sequence[Engine]:
     return steps_of(Perceptron(2 if quick else 12, 64 if quick else 512))
 
 
+# The two front ends on one layer, where all that costs is what surrounds the arithmetic.
+FRONT_ENDS: dict[str, Callable[[nn.Module], Any]] = {
+    OURS: spectral_norm,
+    TORCH: torchs.spectral_norm,
+    "rsspecnorm, hook": hook,
+    "torch, hook": torchs_hook,
+    PLAIN: lambda _: None,
+}
+
+
+def small_layer(
+    quick: bool, training: bool, call: Callable[[nn.Module, torch.Tensor], Any]
+) -> list[Engine]:
+    """One small layer by each front end; torch's hook is deprecated, and says so."""
+    engines = []
+    for name, way in FRONT_ENDS.items():
+        torch.manual_seed(0)
+        layer, x = nn.Linear(64, 64), torch.randn(16, 64, requires_grad=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            way(layer)
+        layer.train(training)
+        engines.append(Engine(name, partial(call, layer, x), 1 if quick else 100))
+    return engines
+
+
+def layer_trained(quick: bool) -> Sequence[Engine]:
+    def step(layer: nn.Module, x: torch.Tensor) -> None:
+        layer(x).sum().backward()
+
+    return small_layer(quick, True, step)
+
+
+def layer_evaluated(quick: bool) -> Sequence[Engine]:
+    @torch.no_grad()
+    def evaluate(layer: nn.Module, x: torch.Tensor) -> None:
+        layer(x)
+
+    return small_layer(quick, False, evaluate)
+
+
 def sphere(quick: bool) -> Sequence[Engine]:
     torch.manual_seed(0)
     layers = Mixed(1 if quick else 6)
@@ -182,6 +227,8 @@ WORKLOADS = (
     Workload("mixed", "48 layers of 64 to 512, Linear and 3x3 Conv: a training step", mixed, PLAIN),
     Workload("small", "48 layers of 32 to 128, Linear and 3x3 Conv: a training step", small, PLAIN),
     Workload("perceptron", "12 Linear layers of 512, batch 64: a training step", perceptron, PLAIN),
+    Workload("trained", "One Linear layer of 64, batch 16: to and fro", layer_trained, PLAIN),
+    Workload("evaluated", "The same layer: evaluated", layer_evaluated, PLAIN),
     Workload("sphere", "Retraction of the 48 weights", sphere),
     Workload("norm", "Norm of 2048 x 2048 float32", norm, rounds=3),
 )

@@ -18,14 +18,15 @@ from rsspecnorm.torch import native
 from rsspecnorm.torch.memory import Kept
 from rsspecnorm.torch.origin import origin_of, saved_or_none
 from rsspecnorm.torch.path import in_transform
+from rsspecnorm.torch.rows import Normalized
 from rsspecnorm.torch.scaling import (
     Rule,
-    accumulator,
     divide_again,
     factors,
     plain_gradient,
     sigma_gradient,
 )
+from rsspecnorm.torch.seat import Seat
 from rsspecnorm.torch.settle import by_torch
 from rsspecnorm.torch.views import as_array, as_read
 
@@ -35,134 +36,153 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from rsspecnorm.torch.steps import Plan, Weight
+    from rsspecnorm.torch.rows import Plan, Weight
+    from rsspecnorm.torch.seat import Arrays
 
 
 # Beyond, a product with a raw weight could leave the range where one with `W / d` does not.
 _REACH = 2.0**50
 
 
-class Row(NamedTuple):
-    """What becomes of one weight: the result, sigma (0-d), and the vectors it was divided with."""
-
-    out: Tensor
-    sigma: Tensor
-    u: NDArray[Any]
-    v: NDArray[Any]
-
-
-def open_now() -> bool:
-    """Whether nothing is at work that must see the computation as operators of torch."""
-    return (
-        not torch.compiler.is_compiling()
-        and torch._C._len_torch_dispatch_stack() == 0
-        and torch._C._get_tracing_state() is None
-    )
-
-
-def takes(w: Tensor, u: Tensor, v: Tensor, dim: int) -> bool:
-    """Whether a weight that the core serves is, with its vectors, laid out as the core's own."""
-    return (
-        dim == 0
-        and w.is_contiguous()
-        and w.numel() > 0
-        and u.dtype == v.dtype == accumulator(w.dtype)
-        and u.is_contiguous()
-        and v.is_contiguous()
-        and not (u.requires_grad or v.requires_grad)
-    )
-
-
 class Step(NamedTuple):
-    """The sigma of a weight and the vectors it was found with."""
+    """The sigma of a weight, the vectors it was found with, and s and a of the derivative."""
 
     sigma: float
     u: NDArray[Any]
     v: NDArray[Any]
+    factors: tuple[float, float]
 
 
-def step(weights: Sequence[Weight], plan: Plan) -> list[Step | None]:
-    """Move the vectors in one call and divide nothing.
+def arrays_of(row: Weight) -> Arrays | None:
+    """Return a weight and its vectors as the core takes them; None for what lies otherwise."""
+    if row.dim != 0 or row.convolution is not None:
+        return None
+    seat = Seat() if row.kept is None else row.kept.seat
+    return seat.arrays(row.weight, row.u, row.v)
+
+
+def step(places: Sequence[Arrays], plan: Plan) -> list[Step | None]:
+    """Move the vectors in one call, or evaluate sigma at them, and divide nothing.
 
     None, and its vectors as they were, for a weight that is out of the ordinary.
     """
-    if not weights:
+    if not places:
         return []
-    buffers, us, vs, shapes = _copies(weights)
-    matrices = [as_read(w.weight, shape) for w, shape in zip(weights, shapes, strict=True)]
-    sigmas = native.normalize(matrices, (us, vs), None, (plan.n_iter, plan.order), plan.rule)
-    steps = [Step(*row) for row in zip(sigmas, us, vs, strict=True)]
-    fits = [in_reach(each.sigma, plan.rule) for each in steps]
-    fit = [i for i, fits_too in enumerate(fits) if fits_too]
-    _store([weights[i] for i in fit], [buffers[i] for i in fit], [steps[i] for i in fit])
-    return [each if fits[i] else None for i, each in enumerate(steps)]
-
-
-def in_reach(sigma: float, rule: Rule) -> bool:
-    """Whether products with the raw weight are as safe as with the divided one."""
-    scale = factors(sigma, rule)[0] if 0 < sigma < math.inf else 0.0
-    return 1 / _REACH < scale < _REACH
-
-
-def normalize(weights: Sequence[Weight], plan: Plan) -> list[Row]:
-    """Normalise in one call; with `plan.n_iter` > 0 the vectors are updated in place."""
-    buffers, us, vs, shapes = _copies(weights)
-    recorded = [torch.is_grad_enabled() and w.weight.requires_grad for w in weights]
-    homes = [w.kept or Kept() if r else None for w, r in zip(weights, recorded, strict=True)]
-    fresh = [_room(w.weight, home) for w, home in zip(weights, homes, strict=True)]
-    sigmas = native.normalize(
-        [as_read(w.weight, shape) for w, shape in zip(weights, shapes, strict=True)],
-        (us, vs),
-        [array.reshape(shape) for (array, _), shape in zip(fresh, shapes, strict=True)],
-        (plan.n_iter, plan.order),
-        plan.rule,
-    )
-    rows = []
-    for i, sigma in enumerate(sigmas):
-        out = fresh[i][1]
-        scalar = torch.from_numpy(np.array(sigma, us[i].dtype))
-        if not 0 < sigma < math.inf:
-            w = weights[i]
-            state = w.u, w.v, w.dim
-            settled = by_torch(w.weight, state, plan.n_iter, plan.order, plan.rule)
-            out, scalar, us[i], vs[i] = *settled[:2], settled[2].numpy(), settled[3].numpy()
-            sigma = float(scalar)  # noqa: PLW2901 - what the other path made of it
-        row = Row(out, scalar, us[i], vs[i])
-        home = homes[i]
-        if home is not None:
-            out, scalar = _Divided.apply(weights[i].weight, row, (sigma, plan.rule, home))
-            row = Row(out, scalar.detach(), us[i], vs[i])
-        rows.append(row)
+    found = zip(*_iterate(places, None, plan), strict=True)
+    steps = [_step(*each, plan.rule) for each in found]
     if plan.n_iter > 0:
-        _store(weights, buffers, rows)
+        _store(places, steps)
+    return steps
+
+
+def step_one(places: Arrays, plan: Plan) -> Step | None:
+    """Do the same for one weight."""
+    step = _step(*_iterate_one(places, None, plan), plan.rule)
+    if plan.n_iter > 0:
+        _store((places,), (step,))
+    return step
+
+
+def _step(sigma: float, u: NDArray[Any], v: NDArray[Any], rule: Rule) -> Step | None:
+    """Return a step, if products with the raw weight are as safe as with the divided one."""
+    found = factors(sigma, rule)
+    is_safe = 0 < sigma < math.inf and 1 / _REACH < found[0] < _REACH
+    return Step(sigma, u, v, found) if is_safe else None
+
+
+def normalize(weights: Sequence[Weight], places: Sequence[Arrays], plan: Plan) -> list[Normalized]:
+    """Normalise in one call; with `plan.n_iter` > 0 the vectors are updated in place."""
+    outs = [_room(w) for w in weights]
+    arrays = [as_array(out).reshape(p.matrix.shape) for out, p in zip(outs, places, strict=True)]
+    found = zip(*_iterate(places, arrays, plan), strict=True)
+    rows = [
+        _row(weight, out, each, plan)
+        for weight, out, each in zip(weights, outs, found, strict=True)
+    ]
+    if plan.n_iter > 0:
+        _store(places, rows)
     return rows
 
 
-_Buffers = list[tuple["NDArray[Any]", "NDArray[Any]"]]
+def normalize_one(weight: Weight, places: Arrays, plan: Plan) -> Normalized:
+    """Do the same for one weight."""
+    out = _room(weight)
+    array = as_array(out).reshape(places.matrix.shape)
+    row = _row(weight, out, _iterate_one(places, array, plan), plan)
+    if plan.n_iter > 0:
+        _store((places,), (row,))
+    return row
 
 
-def _copies(weights: Sequence[Weight]) -> tuple[_Buffers, list[Any], list[Any], list[Any]]:
-    """Return the vectors' own memory, copies of u and of v to move, and the matrices' shapes."""
-    buffers = [(w.u.numpy(), w.v.numpy()) for w in weights]
-    us, vs = [u.copy() for u, _ in buffers], [v.copy() for _, v in buffers]
-    return buffers, us, vs, [(len(u), len(v)) for u, v in buffers]
+def _iterate(
+    places: Sequence[Arrays], outs: Sequence[NDArray[Any]] | None, plan: Plan
+) -> tuple[list[float], list[Any], list[Any]]:
+    """Return every sigma, and copies of the vectors that have moved."""
+    us, vs = [p.u.copy() for p in places], [p.v.copy() for p in places]
+    matrices = [p.matrix for p in places]
+    return native.normalize(matrices, (us, vs), outs, (plan.n_iter, plan.order), plan.rule), us, vs
 
 
-def _room(weight: Tensor, home: Kept | None) -> tuple[NDArray[Any], Tensor]:
+def _iterate_one(
+    places: Arrays, out: NDArray[Any] | None, plan: Plan
+) -> tuple[float, NDArray[Any], NDArray[Any]]:
+    matrix, u, v = places.matrix, places.u.copy(), places.v.copy()
+    sigma = native.normalize_one((matrix, u, v), out, (plan.n_iter, plan.order), plan.rule)
+    return sigma, u, v
+
+
+def _room(row: Weight) -> Tensor:
     """Return memory for a result: kept from the last step where a graph will hold it till then."""
-    if home is not None:
-        return home.take(weight)
-    out = torch.empty_like(weight, requires_grad=False)
-    return as_array(out), out
+    if _is_recorded(row.weight) and row.kept is not None:
+        return row.kept.tensor(row.weight)
+    return torch.empty_like(row.weight, requires_grad=False)
 
 
-def _store(weights: Sequence[Weight], buffers: _Buffers, rows: Sequence[Row | Step]) -> None:
+def _is_recorded(weight: Tensor) -> bool:
+    return weight.requires_grad and torch.is_grad_enabled()
+
+
+def _row(weight: Weight, out: Tensor, found: tuple[float, Any, Any], plan: Plan) -> Normalized:
+    """Return what becomes of one weight, with its node of the graph."""
+    sigma, u, v = found
+    row = Normalized(out, (sigma, weight.u.dtype), u, v)
+    if not 0 < sigma < math.inf:
+        row = _settled(weight, plan)
+    return _recorded(weight, row, plan.rule) if _is_recorded(weight.weight) else row
+
+
+def _settled(weight: Weight, plan: Plan) -> Normalized:
+    """Return what the other path makes of a weight."""
+    state = weight.u, weight.v, weight.dim
+    out, sigma, u, v = by_torch(weight.weight, state, plan.n_iter, plan.order, plan.rule)
+    return Normalized(out, (float(sigma), sigma.dtype), u.numpy(), v.numpy())
+
+
+def _recorded(weight: Weight, row: Normalized, rule: Rule) -> Normalized:
+    """Give a result its node of the graph."""
+    value, u = row.sigma[0], row.u
+    made = _Made(row.out, torch.from_numpy(np.array(value, u.dtype)), (u, row.v))
+    out, _ = _Divided.apply(weight.weight, made, (value, rule, weight.kept or Kept()))
+    return row._replace(out=out)
+
+
+def _store(places: Sequence[Arrays], rows: Sequence[Normalized | Step | None]) -> None:
     """Write in place, so that whoever shares the buffers (DataParallel, EMA) sees the update."""
-    for (u, v), row in zip(buffers, rows, strict=True):
-        np.copyto(u, row.u)
-        np.copyto(v, row.v)
-    written = [x for w in weights for x in (w.u, w.v) if not x.is_inference()]
+    written: list[Tensor] = []
+    for place, row in zip(places, rows, strict=True):
+        if row is not None:
+            place.u[:] = row.u
+            place.v[:] = row.v
+            written += place.counted
     torch.autograd.graph.increment_version(written)
+
+
+class _Made(NamedTuple):
+    """A result, its sigma (0-d) and vectors; in a tuple, where autograd sees no input."""
+
+    out: Tensor
+    sigma: Tensor
+    vectors: tuple[NDArray[Any], NDArray[Any]]
 
 
 class _Divided(Function):
@@ -170,14 +190,15 @@ class _Divided(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, weight: Tensor, row: Row, settings: tuple[float, Rule, Kept]
+        ctx: Any, weight: Tensor, made: _Made, settings: tuple[float, Rule, Kept]
     ) -> tuple[Tensor, Tensor]:
         """Save the results and the vectors; never the weight."""
-        ctx.vectors, ctx.settings = (row.u, row.v), settings
-        ctx.origin = origin_of([weight], [row.out])
+        out, sigma, ctx.vectors = made
+        ctx.settings = settings
+        ctx.origin = origin_of([weight], [out])
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(row.out, row.sigma)
-        return row.out, row.sigma
+        ctx.save_for_backward(out, sigma)
+        return out, sigma
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:

@@ -15,7 +15,8 @@ from rsspecnorm.torch.device import INITIAL_ITERATIONS
 from rsspecnorm.torch.layout import TRANSPOSED
 from rsspecnorm.torch.member import GroupMember
 from rsspecnorm.torch.options import checked_options, with_iterations
-from rsspecnorm.torch.steps import Plan, normalize
+from rsspecnorm.torch.rows import Plan
+from rsspecnorm.torch.steps import normalize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -164,27 +165,37 @@ class SpectralNormGroup:
                 steps = member.layer.options.n_power_iterations if training else 0
                 groups[pending + steps].append(member)
             for n_iter, part in groups.items():
-                rest = self._step(part, n_iter) if training else part
+                rest = self._step(part, n_iter)
                 if rest:
                     self._share(rest, self._normalize(rest, n_iter))
 
     def _step(self, members: list[GroupMember], n_iter: int) -> list[GroupMember]:
         """Move the vectors of layers that divide their outputs; return the others."""
-        if not scaled.open_now():
+        if not (scaled.unwatched() and scaled.open_now()):
             return members
-        rows = [(m, m.row()) for m in members]
-        some = [(m, row) for m, row in rows if m.takes_step(row)]
-        steps = eager.step([row for _, row in some], Plan("uv", self.options.rule, n_iter))
-        done = set()
+        rest, some, places = [], [], []
+        for member in members:
+            row = member.row()
+            place = member.places(row)
+            if place is None:
+                rest.append(member)
+            else:
+                some.append((member, row))
+                places.append(place)
+        steps = eager.step(places, Plan("uv", self.options.rule, n_iter))
+        noted = not torch.is_grad_enabled() and recompute.in_first_forward()
         for (member, row), step in zip(some, steps, strict=True):
-            if step is not None:
-                member.take_step(step, row)
-                done.add(member)
-        return [m for m in members if m not in done]
+            if step is None:
+                rest.append(member)
+                continue
+            member.take_step(step, row, moved=n_iter > 0)
+            if noted:
+                recompute.note(member, step.u, step.v)
+        return rest
 
     def _replay(self, members: list[GroupMember]) -> None:
         """Normalise with the vectors of a checkpointed forward that runs again."""
-        used = [recompute.recall(self) for _ in members]
+        used = [recompute.recall(m) for m in members]
         vectors = [m.vectors() if x is None else x[:2] for m, x in zip(members, used, strict=True)]
         self._share(members, self._normalize(members, 0, vectors))
 
@@ -196,7 +207,7 @@ class SpectralNormGroup:
         revive = n_iter == 0 and not all(m.layer.trusts(*m.vectors()) for m in members)
         results = normalize(weights, Plan("uv", self.options.rule, n_iter, revive))
         for member, result in zip(members, results, strict=True):
-            member.layer.sigma = result.sigma
+            member.layer.found(result.sigma)
             if n_iter > 0:
                 member.layer.trust(*member.vectors())
         return results
@@ -204,11 +215,12 @@ class SpectralNormGroup:
     def _share(self, members: list[GroupMember], results: list[Any]) -> None:
         # In compiled code nothing but the end of a model's forward tells when a share is stale.
         lasting = self._follows or not torch.compiler.is_compiling()
+        noted = recompute.in_first_forward()
         for member, result in zip(members, results, strict=True):
             if lasting:
                 member.take_share(result.out, result.u, result.v)
-            if member.original().requires_grad:
-                recompute.note(self, result.u, result.v)
+            if noted and member.original().requires_grad:
+                recompute.note(member, result.u, result.v)
 
     def remove(self, *, leave_normalized: bool = False) -> None:
         """Take the normalisation off all layers.

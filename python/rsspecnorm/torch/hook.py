@@ -173,7 +173,18 @@ class SpectralNormHook(Adjustable, SpectralNorm):
     def __call__(self, module: nn.Module, inputs: Any) -> None:  # noqa: ARG002 - torch's signature
         """Set the weight that the forward reads."""
         weight = self.layer(*self.tensors(module), training=module.training)
-        setattr(module, self.name, weight)
+        if self._is_plain_attribute(module):  # the same, without a look at all that it is not
+            module.__dict__[self.name] = weight
+        else:
+            setattr(module, self.name, weight)
+
+    def _is_plain_attribute(self, module: nn.Module) -> bool:
+        kind = type(module)
+        return (
+            kind.__setattr__ is nn.Module.__setattr__
+            and self.name in module.__dict__
+            and not hasattr(kind, self.name)
+        )
 
     def compute_weight(self, module: nn.Module, do_power_iteration: bool) -> Tensor:
         """Return the normalised weight; torch's name for it."""
@@ -238,9 +249,15 @@ class SpectralNormHook(Adjustable, SpectralNorm):
 
     def tensors(self, module: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
         """Return the raw weight, u and v."""
-        names = (self.name + suffix for suffix in ("_orig", "_u", "_v"))
-        weight, u, v = (getattr(module, name) for name in names)
-        return weight, u, v
+        name = self.name
+        # From where they are registered, if they are: attributes of modules are slow to read.
+        weight = module._parameters.get(name + "_orig")
+        u, v = module._buffers.get(name + "_u"), module._buffers.get(name + "_v")
+        return (
+            getattr(module, name + "_orig") if weight is None else weight,
+            getattr(module, name + "_u") if u is None else u,
+            getattr(module, name + "_v") if v is None else v,
+        )
 
 
 class _SaveHook(SpectralNormStateDictHook):

@@ -10,8 +10,9 @@ from rsspecnorm.torch import eager, recompute
 from rsspecnorm.torch.layout import checked_dim, matrix_shape
 from rsspecnorm.torch.memory import Kept
 from rsspecnorm.torch.options import with_eps, with_iterations
+from rsspecnorm.torch.rows import Plan, Weight
 from rsspecnorm.torch.scaling import accumulator
-from rsspecnorm.torch.steps import Plan, Weight, normalize
+from rsspecnorm.torch.steps import normalize, normalize_shortly
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from rsspecnorm.torch.eager import Step
     from rsspecnorm.torch.operator_norm import Convolution
     from rsspecnorm.torch.options import Options
+    from rsspecnorm.torch.rows import Sigma
+    from rsspecnorm.torch.seat import Arrays
 
 
 class Layer:
@@ -45,7 +48,7 @@ class Layer:
         self.axes = tuple(shape)
         self.dim = checked_dim(dim, len(shape))
         self.convolution = convolution
-        self._sigma: Tensor | tuple[float, torch.dtype] | None = None
+        self._sigma: Sigma | None = None
         self.pending = 0
         self.kept = Kept()
         self.own: Tensor | None = None
@@ -59,50 +62,54 @@ class Layer:
             self._sigma = torch.tensor(value, dtype=dtype, device="cpu")
         return self._sigma
 
-    @sigma.setter
-    def sigma(self, value: Tensor) -> None:
-        self._sigma = value
+    def found(self, sigma: Sigma) -> None:
+        """Take note of a sigma; it becomes a tensor when somebody asks."""
+        self._sigma = sigma
 
     def __call__(self, weight: Tensor, u: Tensor, v: Tensor, *, training: bool) -> Tensor:
         """Return the normalised weight; in training the vectors move."""
         if recompute.in_recomputation():
             used = recompute.recall(self)
             return self.take(weight, *((u, v) if used is None else used[:2]), 0)
-        n_iter = self._training_steps() if training else self.pending
+        n_iter = self._iterations(training=training)
         self.pending = 0
         return self.take(weight, u, v, n_iter)
 
-    def _training_steps(self) -> int:
-        return self.pending + self.options.n_power_iterations
+    def _iterations(self, *, training: bool) -> int:
+        return self.pending + (self.options.n_power_iterations if training else 0)
 
     def take(self, weight: Tensor, u: Tensor, v: Tensor, n_iter: int) -> Tensor:
         """Take `n_iter` iterations, whatever the mode, and divide."""
-        revive = n_iter == 0 and not self.trusts(u, v)
-        plan = Plan(self.options.order, self.options.rule, n_iter, revive)
-        result = normalize([Weight(weight, u, v, self.dim, self.convolution, self.kept)], plan)[0]
-        self.sigma = result.sigma
+        row = Weight(weight, u, v, self.dim, self.convolution, self.kept)
+        plan = Plan(self.options.order, self.options.rule, n_iter)
+        result = normalize_shortly(row, plan)
+        if result is None:
+            revive = n_iter == 0 and not self.trusts(u, v)
+            result = normalize([row], plan._replace(revive=revive))[0]
+        self.found(result.sigma)
         if n_iter > 0:
             self.trust(u, v)
         if weight.requires_grad:
             recompute.note(self, result.u, result.v)
         return result.out
 
-    def step(self, weight: Tensor, u: Tensor, v: Tensor) -> Step | None:
-        """Move the vectors as a training step does, and divide nothing.
+    def step(self, places: Arrays, u: Tensor, v: Tensor, *, training: bool) -> Step | None:
+        """Do all that a read does but to divide.
 
         None, with nothing changed, for a weight that is out of the ordinary.
         """
-        plan = Plan(self.options.order, self.options.rule, self._training_steps())
-        step = eager.step([Weight(weight, u, v, self.dim)], plan)[0]
+        n_iter = self._iterations(training=training)
+        step = eager.step_one(places, Plan(self.options.order, self.options.rule, n_iter))
         if step is not None:
-            self.stepped(step, u, v)
+            self.stepped(step, u, v, moved=n_iter > 0)
         return step
 
-    def stepped(self, step: Step, u: Tensor, v: Tensor) -> None:
+    def stepped(self, step: Step, u: Tensor, v: Tensor, *, moved: bool) -> None:
         """Take note of a step that was made."""
         self.pending = 0
-        self._sigma = step.sigma, u.dtype  # a tensor when somebody asks
-        self.trust(u, v)
+        self.found((step.sigma, u.dtype))
+        if moved:
+            self.trust(u, v)
 
     def turn(self, dim: int) -> None:
         """Take another axis for the rows; one of the same length, as the vectors stay."""

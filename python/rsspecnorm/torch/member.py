@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 from rsspecnorm.torch import recompute, scaled
 from rsspecnorm.torch.layout import default_dim
 from rsspecnorm.torch.parametrizations import SpectralNorm
-from rsspecnorm.torch.steps import Weight
+from rsspecnorm.torch.rows import Weight
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from rsspecnorm.torch.eager import Step
     from rsspecnorm.torch.options import Options
-    from rsspecnorm.torch.steps import Vector
+    from rsspecnorm.torch.rows import Vector
+    from rsspecnorm.torch.seat import Arrays
 
 
 # What stands for the version of a weight in compiled code, where a share lives for one forward.
@@ -40,7 +41,8 @@ class Turn:
         self.step: Step | None = None
         self.vectors: tuple[Any, Any] = (None, None)
         # Of which weight, and after how many writes to it and to the share.
-        self.weight: ReferenceType[Tensor] | None = None
+        # Not by a weak reference: torch does not swap a parameter that has one.
+        self.weight: Tensor | None = None
         self.version: int | None = None
         self.written: int | None = None
         # The checkpointed regions that the share was made in.
@@ -53,15 +55,19 @@ class Turn:
 
     def note(self, weight: Tensor) -> None:
         """Take note of the weight as it is."""
-        self.weight = None if torch.compiler.is_compiling() else ref(weight)
+        self.weight = None if torch.compiler.is_compiling() else weight
         self.version = _version(weight)
+
+    def drop(self) -> None:
+        """Forget the share and the step: the forward they were for is over."""
+        self.share = self.step = self.weight = None
 
     def is_of(self, weight: Tensor) -> bool:
         """Whether that was this weight, as it is now."""
         version = _version(weight)
         if version is None or version != self.version:
             return False
-        return version == _COMPILED or (self.weight is not None and self.weight() is weight)
+        return version == _COMPILED or self.weight is weight
 
 
 class GroupMember(SpectralNorm):
@@ -98,22 +104,22 @@ class GroupMember(SpectralNorm):
         """
         return type(self.original()) not in _WHOLE or self._home[0]._modules["0"] is not self
 
-    def takes_step(self, row: Weight) -> bool:
-        """Whether the layer is expected to divide its output, and so needs no share."""
-        return self.turn.scales and scaled.serves(row.weight, row.u, row.v, self)
+    def places(self, row: Weight) -> Arrays | None:
+        """Return the arrays of a layer expected to divide its output, and so to need no share."""
+        return scaled.places_of(row.weight, row.u, row.v, self) if self.turn.scales else None
 
-    def take_step(self, step: Step, row: Weight) -> None:
+    def take_step(self, step: Step, row: Weight, *, moved: bool) -> None:
         """Keep the group's step for the layer's forward."""
         turn = self.turn
         turn.share, turn.step = None, step
         turn.note(row.weight)
-        self.layer.stepped(step, row.u, row.v)
+        self.layer.stepped(step, row.u, row.v, moved=moved)
 
     def step(self, weight: Tensor) -> Step | None:
         """Return the group's step, if there is one of this weight; one is expected from now on."""
         turn = self.turn
         turn.scales = True
-        return turn.step if self.training and turn.is_of(weight) else None
+        return turn.step if turn.is_of(weight) else None
 
     def take_share(self, out: Tensor, u: Tensor, v: Tensor) -> None:
         """Keep a result for the reads to come."""
@@ -125,8 +131,8 @@ class GroupMember(SpectralNorm):
             out.register_hook(partial(_use_up, ref(turn)))
 
     def drop(self) -> None:
-        """Forget the share and the step: the forward they were for is over."""
-        self.turn.share = self.turn.step = None
+        """Forget what the group made: the forward it was for is over."""
+        self.turn.drop()
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the share, or evaluate at the vectors as they are."""
@@ -171,7 +177,7 @@ def _use_up(turn: ReferenceType[Turn], _: Tensor) -> None:
     # By a weak reference: the share would keep whoever keeps it.
     found = turn()
     if found is not None:
-        found.share = None
+        found.share = found.weight = None
 
 
 def _version(weight: Tensor) -> int | None:

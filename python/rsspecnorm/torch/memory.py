@@ -1,7 +1,7 @@
-"""Memory that one training step hands to the next.
+"""What one training step hands to the next.
 
 A step needs the normalised weights and their gradients anew. So a layer keeps a few arrays of its
-weight's size and lends them out as tensors.
+weight's size and lends them out as tensors; and it keeps where its weight and vectors lie.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from rsspecnorm.memory import Shelf
+from rsspecnorm.torch.seat import Seat
 from rsspecnorm.torch.views import as_array
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Kept:
     """Memory of the size of one weight. A copy of it, or a pickle, starts without any."""
 
     def __init__(self) -> None:
+        self.seat = Seat()
         self._shelf = Shelf(_MOST)
 
     def take(self, like: Tensor) -> tuple[NDArray[Any], Tensor]:

@@ -22,6 +22,8 @@ EPS = 1e-300
 # Bytes below which the calling thread does the work. Between two operators of torch its threads
 # spin on their cores: others would have to share these, and slow the next operator down.
 ALONE = 1 << 24
+# What every call takes that the calling thread does by itself.
+_BY_ONE = common(1, check_finite=False, rng=None)
 
 
 def normalize(
@@ -46,6 +48,21 @@ def normalize(
     )
     found: list[float] = sigmas.tolist()
     return found
+
+
+def normalize_one(
+    arrays: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
+    out: NDArray[Any] | None,
+    steps: tuple[int, str],
+    rule: Rule,
+) -> float:
+    """Do the same for one matrix, its u and its v; return sigma."""
+    n_iter, order = steps
+    settings = n_iter, EPS, order, rule.soft, None
+    shared = _BY_ONE if arrays[0].nbytes < ALONE else common(None, check_finite=False, rng=None)
+    sigmas = _core.normalize(*arrays, out, _coefficient(rule.coefficient), settings, shared)
+    sigma: float = sigmas.item()
+    return sigma
 
 
 @lru_cache(maxsize=64)

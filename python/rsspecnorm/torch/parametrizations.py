@@ -188,14 +188,13 @@ class SpectralNorm(Adjustable, nn.Module):
         return self.layer(weight, u, v, training=self.training)
 
     def step(self, weight: Tensor) -> Step | None:
-        """Move the vectors as a read in training does, for a layer that divides its output.
+        """Do all that a read does but to divide, for a layer that divides its output.
 
         None where only a read will do.
         """
         u, v = self.vectors()
-        if self.registered or not scaled.serves(weight, u, v, self):
-            return None
-        return self.layer.step(weight, u, v)
+        places = None if self.registered else scaled.places_of(weight, u, v, self)
+        return None if places is None else self.layer.step(places, u, v, training=self.training)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return u and v."""
@@ -208,7 +207,7 @@ class SpectralNorm(Adjustable, nn.Module):
         """The norm of a vector needs no iteration; no norm is below eps."""
         wide = accumulator(weight.dtype)
         sigma = lengths(weight.to(wide)).to(real(wide)).clamp(min=self.eps)
-        self.layer.sigma = sigma.detach()
+        self.layer.found(sigma.detach())
         rule = self.layer.options.rule
         used = sigma.detach() if rule.detach_sigma else sigma
         return (weight / divisor(used, rule)).to(weight.dtype)

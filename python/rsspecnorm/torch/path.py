@@ -65,7 +65,23 @@ def core_serves(*tensors: Tensor) -> bool:
 
 def core_open() -> bool:
     """Whether the core may be called at all, on tensors that are plain."""
-    return not (_Switch.forced or _exporting() or in_transform() or in_forward_mode())
+    return not (
+        _Switch.forced
+        # An exported program is made of torch's own operators, to run without this package.
+        or torch.compiler.is_exporting()
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or forward_ad._current_level >= 0
+    )
+
+
+def eager_open() -> bool:
+    """Whether the core may be called, and nothing must see it as operators of torch."""
+    return (
+        not torch.compiler.is_compiling()
+        and core_open()
+        and torch._C._len_torch_dispatch_stack() == 0
+        and torch._C._get_tracing_state() is None
+    )
 
 
 def in_transform() -> bool:
@@ -76,11 +92,6 @@ def in_transform() -> bool:
 def in_forward_mode() -> bool:
     """Whether tensors may carry tangents."""
     return forward_ad._current_level >= 0
-
-
-def _exporting() -> bool:
-    # An exported program is made of torch's own operators, so that it runs without this package.
-    return torch.compiler.is_exporting()
 
 
 def is_plain(tensor: Tensor) -> bool:

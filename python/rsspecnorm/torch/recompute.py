@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from rsspecnorm.torch.steps import Vector
+    from rsspecnorm.torch.rows import Vector
 
 _NOTES = "_rsspecnorm_notes"
 _CHECKPOINT = torch.utils.checkpoint.__name__
@@ -105,9 +105,7 @@ def note(
     again; except with ``use_reentrant=True``, which differentiates the second forward by itself.
     One that was `made_in` the region is not kept: its graph holds the region, without end.
     """
-    if torch.compiler.is_compiling() or not _may_be_in_region():
-        return
-    regions = _regions().first
+    regions = _first_forwards()
     if not regions:
         return
     kept = share if torch.is_grad_enabled() else None
@@ -122,6 +120,20 @@ def note(
             notes = _Notes()
             setattr(region, _NOTES, notes)
         notes.used[owner].append(used._replace(share=None, within=True) if within else used)
+
+
+def in_first_forward() -> bool:
+    """Whether `note` would keep anything."""
+    return bool(_first_forwards())
+
+
+def _first_forwards() -> list[object]:
+    """Return the regions that the calls on the stack belong to and that run for the first time."""
+    if torch.compiler.is_compiling():
+        return []
+    # One that runs takes grad away, or hooks in.
+    may_be = _top_hooks() if torch.is_grad_enabled() else _calls_of_checkpoint()
+    return _regions().first if may_be else []
 
 
 def regions_begun() -> list[ReferenceType[object]]:
@@ -139,11 +151,6 @@ def unseen() -> AbstractContextManager[Any]:
     if type(mode).__module__ != _CHECKPOINT:
         return nullcontext()
     return _python_dispatch._pop_mode_temporarily()
-
-
-def _may_be_in_region() -> bool:
-    """Whether a look at the stack may find a region: one that runs takes grad away, or hooks in."""
-    return not torch.is_grad_enabled() or _top_hooks() is not None
 
 
 def _regions() -> _Regions:

@@ -17,17 +17,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function
+from torch.nn import functional
 from torch.nn.utils import parametrize
 
-from rsspecnorm.torch import eager
+from rsspecnorm.torch import recompute
 from rsspecnorm.torch.layer import Layer
-from rsspecnorm.torch.path import core_open, in_transform, is_plain
+from rsspecnorm.torch.path import eager_open, in_transform
 from rsspecnorm.torch.products import Pass, Product, product_of
-from rsspecnorm.torch.scaling import Rule, divide_again, factors
+from rsspecnorm.torch.scaling import Rule, divide_again
 
 if TYPE_CHECKING:
+    from rsspecnorm.torch.eager import Step
     from rsspecnorm.torch.memory import Kept
     from rsspecnorm.torch.parametrizations import SpectralNorm
+    from rsspecnorm.torch.seat import Arrays
 
 # Elements of the input and the output up to which it pays however small the weight.
 FEW_ACTIVATIONS = 1 << 15
@@ -35,13 +38,15 @@ FEW_ACTIVATIONS = 1 << 15
 _ALONE = 2
 _PLAIN = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _DTYPES = (torch.float32, torch.float64)
+# What the forward of these layers is, unless somebody puts another in its place.
+_FORWARDS: dict[Any, Any] = {kind: kind.forward for kind in _PLAIN}
 
 
 class _Node(NamedTuple):
     """What a node of the graph keeps beside tensors."""
 
     product: Product
-    step: eager.Step
+    step: Step
     rule: Rule
     kept: Kept
 
@@ -54,37 +59,66 @@ def install(module: nn.Module, name: str) -> None:
         return
 
     def forward(self: Any, input: Tensor) -> Tensor:  # noqa: A002 - as the layer names it
-        out = scaled(self, input)
-        return plain.forward(self, input) if out is None else out
+        listed = _parametrizations(self)
+        as_ever = plain.forward is _FORWARDS[plain] and unwatched()
+        if listed is None or not (as_ever and _is_ours(listed)):
+            out: Tensor = plain.forward(self, input)
+            return out
+        found = scaled(self, listed, input)
+        return _divided(self, listed, input) if found is None else found
 
     cls.forward = forward
     listed = _parametrizations(module)
     listed[0].layer.own = listed.original
 
 
-def scaled(module: nn.Module, x: Tensor) -> Tensor | None:
+def unwatched() -> bool:
+    """Whether the core may be called, and none of torch's own ways to a weight is waited at."""
+    return (
+        eager_open()
+        and not parametrize._cache_enabled
+        and not nn.modules.module._has_any_global_hook()
+    )
+
+
+def _divided(module: nn.Module, listed: Any, x: Tensor) -> Tensor:
+    """Do what the layer's own forward does, whose way to the weight is long."""
+    weight = listed._modules["0"](raw_weight(listed))
+    if isinstance(module, nn.Linear):
+        return functional.linear(x, weight, module.bias)
+    out: Tensor = module._conv_forward(x, weight, module.bias)
+    return out
+
+
+def scaled(module: nn.Module, listed: Any, x: Tensor) -> Tensor | None:
     """Return the layer's output, or None where it wants the divided weight."""
-    listed = _parametrizations(module)
-    if listed is None or not _is_ours(listed) or _is_watched(listed) or not open_now():
+    if not open_now():
         return None
     member: SpectralNorm = listed._modules["0"]
     weight = raw_weight(listed)
     product = product_of(module, x, weight) if _gains(x, weight) else None
-    if product is None:
+    step = None if product is None else member.step(weight)
+    if product is None or step is None:
         return None
-    step = member.step(weight)
-    if step is None:
-        return None
-    node = _Node(product, step, member.layer.options.rule, member.layer.kept)
-    out: Tensor = _Scaled.apply(x, weight, module.bias, node)
-    return out
+    layer = member.layer
+    if torch.is_grad_enabled():
+        node = _Node(product, step, layer.options.rule, layer.kept)
+        out: Tensor = _Scaled.apply(x, weight, module.bias, node)
+        return out
+    if weight.requires_grad:
+        recompute.note(layer, step.u, step.v)
+    return product.scaled(x, weight, module.bias, step.factors[0])
 
 
 def _is_ours(listed: Any) -> bool:
-    """Whether a weight's parametrization is ours, and ours alone."""
+    """Whether a weight's parametrization is ours, ours alone, and nobody waits for its call."""
     # By what it keeps: the module of its class needs this one.
     member = listed._modules.get("0")
-    return len(listed._modules) == 1 and isinstance(member.__dict__.get("layer"), Layer)
+    return (
+        len(listed._modules) == 1
+        and isinstance(member.__dict__.get("layer"), Layer)
+        and not _is_watched(listed)
+    )
 
 
 def _parametrizations(module: nn.Module) -> Any:
@@ -100,35 +134,28 @@ def raw_weight(listed: Any) -> Tensor:
 
 
 def open_now() -> bool:
-    """Whether nothing but plain autograd is at work."""
+    """Whether layers may divide outputs: nothing but autograd, if that, is at work on them."""
     return (
-        eager.open_now()
-        and torch.is_grad_enabled()
-        and not parametrize._cache_enabled
-        and not torch.is_autocast_enabled("cpu")
+        not torch.is_autocast_enabled("cpu")
         and not torch._C._len_torch_function_stack()
-        and core_open()
-        and not nn.modules.module._has_any_global_hook()
         # Of activation checkpointing: what a region used is noted on the other way.
         and torch._C._autograd._top_saved_tensors_default_hooks(True) is None
         and torch._C._current_graph_task_id() == -1
     )
 
 
-def serves(weight: Tensor, u: Tensor, v: Tensor, member: SpectralNorm) -> bool:
-    """Whether the weight may stay undivided in a training step, whatever the input."""
-    return (
-        member.training
-        and _is_own(weight, member)
+def places_of(weight: Tensor, u: Tensor, v: Tensor, member: SpectralNorm) -> Arrays | None:
+    """Return the arrays of a weight that may stay undivided, whatever the input; else None."""
+    layer = member.layer
+    may = (
+        (weight is layer.own or _gives_up(weight, layer))
         and weight.dtype in _DTYPES
-        and weight.requires_grad
-        and member.layer.convolution is None
+        and (weight.requires_grad or not torch.is_grad_enabled())
+        and layer.convolution is None
+        and layer.dim == 0
         and not _is_watched(member)
-        and is_plain(weight)
-        and is_plain(u)
-        and is_plain(v)
-        and eager.takes(weight, u, v, member.layer.dim)
     )
+    return layer.kept.seat.arrays(weight, u, v) if may else None
 
 
 def _is_watched(module: nn.Module) -> bool:
@@ -141,14 +168,11 @@ def _is_watched(module: nn.Module) -> bool:
     )
 
 
-def _is_own(weight: Tensor, member: SpectralNorm) -> bool:
-    """Whether the weight is the Parameter that the layer began with.
+def _gives_up(weight: Tensor, layer: Layer) -> bool:
+    """Say no to a weight that is not the Parameter that the layer began with.
 
     In its place FSDP puts others, and it resizes their memory, which a late copy does not survive.
     """
-    layer = member.layer
-    if weight is layer.own:
-        return True
     if type(weight) is nn.Parameter:
         layer.own = None  # nor would it be free
     return False
@@ -187,7 +211,7 @@ class _Scaled(Function):
         """Save the input and the weight as it is now."""
         # The weight by reference: of it only the edge in the graph counts.
         ctx.node, ctx.weight = node, weight
-        scale, snapshot = factors(node.step.sigma, node.rule)[0], _snapshot(weight)
+        scale, snapshot = node.step.factors[0], _snapshot(weight)
         if ctx.needs_input_grad[0]:
             ctx.save_for_backward(x, snapshot)
             return node.product.scaled(x, weight, bias, scale)
@@ -211,12 +235,11 @@ class _Scaled(Function):
 
 def _without_graph(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
     x, snapshot, *rest = ctx.saved_tensors
-    product, step, rule, kept = ctx.node
+    product, step, _, kept = ctx.node
     image = rest[0] if rest else None
     vectors = step.u, step.v
-    given = Pass(
-        grad, x, snapshot, image, factors(step.sigma, rule), vectors, ctx.needs_input_grad[1], kept
-    )
+    wants_weight = ctx.needs_input_grad[1]
+    given = Pass(grad, x, snapshot, image, step.factors, vectors, wants_weight, kept)
     return product.gradients(given)
 
 

@@ -7,70 +7,32 @@ vectors and how many iterations; it gets the normalised weights, and the vectors
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from rsspecnorm.torch import eager, ops
 from rsspecnorm.torch.device import Dense, power_step
-from rsspecnorm.torch.path import core_serves, in_transform
+from rsspecnorm.torch.path import core_serves, eager_open, in_transform
 from rsspecnorm.torch.recompute import unseen
-from rsspecnorm.torch.scaling import (
-    Rule,
-    accumulator,
-    divide_with_graph,
-    real,
-    without_autocast,
-)
+from rsspecnorm.torch.rows import Normalized
+from rsspecnorm.torch.scaling import accumulator, divide_with_graph, real, without_autocast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
     from torch import Tensor
 
     from rsspecnorm.torch.device import Operator
-    from rsspecnorm.torch.memory import Kept
-    from rsspecnorm.torch.operator_norm import Convolution
-
-
-Vector: TypeAlias = "Tensor | NDArray[Any]"
-
-
-class Weight(NamedTuple):
-    """A weight with its vectors and the axis of its rows, or the convolution it stands for.
-
-    `kept` is the layer's memory for results, where it has one.
-    """
-
-    weight: Tensor
-    u: Tensor
-    v: Tensor
-    dim: int
-    convolution: Convolution | None = None
-    kept: Kept | None = None
-
-
-class Normalized(NamedTuple):
-    """A divided weight, its sigma (0-d), the vectors after the call; `out` carries the graph."""
-
-    out: Tensor
-    sigma: Tensor
-    u: Vector
-    v: Vector
-
-
-class Plan(NamedTuple):
-    """What is the same for every weight of a call."""
-
-    order: str
-    rule: Rule
-    n_iter: int
-    revive: bool = False
+    from rsspecnorm.torch.rows import Plan, Weight
+    from rsspecnorm.torch.seat import Arrays
 
 
 def normalize(weights: Sequence[Weight], plan: Plan) -> list[Normalized]:
     """Normalise every weight; with `plan.n_iter` > 0 also store the new vectors in place."""
+    places = _places(weights) if eager_open() else []
+    if len(places) == len(weights):  # in the usual case there is nothing to sort
+        return eager.normalize(weights, places, plan)
     results: list[Normalized | None] = [None] * len(weights)
     for (run, *_), members in _batches(weights).items():
         part = [weights[i] for i in members]
@@ -79,19 +41,30 @@ def normalize(weights: Sequence[Weight], plan: Plan) -> list[Normalized]:
     return [result for result in results if result is not None]
 
 
+def _places(weights: Sequence[Weight]) -> list[Arrays]:
+    """Return the arrays of those weights that the core takes as they lie."""
+    return [place for weight in weights if (place := eager.arrays_of(weight)) is not None]
+
+
+def normalize_shortly(weight: Weight, plan: Plan) -> Normalized | None:
+    """Do the same for one weight, with as little as can be; None where that will not do."""
+    places = eager.arrays_of(weight) if eager_open() else None
+    return None if places is None else eager.normalize_one(weight, places, plan)
+
+
 def _batches(weights: Sequence[Weight]) -> dict[Any, list[int]]:
     """Group the weights that one call can serve: all that the core takes, else by shape.
 
     The first part of a key is what serves the group.
     """
     groups: defaultdict[Any, list[int]] = defaultdict(list)
-    short = eager.open_now()
+    short = eager_open()
     for i, each in enumerate(weights):
         weight, u, v, dim, convolution, _ = each
-        if convolution is None and core_serves(weight, u, v):
-            groups[
-                _eager_batch if short and eager.takes(weight, u, v, dim) else _core_batch,
-            ].append(i)
+        if short and eager.arrays_of(each) is not None:
+            groups[_eager_batch,].append(i)
+        elif convolution is None and core_serves(weight, u, v):
+            groups[_core_batch,].append(i)
         else:
             lone = i if convolution else None
             kind = weight.shape, weight.dtype, weight.device, u.dtype
@@ -101,7 +74,7 @@ def _batches(weights: Sequence[Weight]) -> dict[Any, list[int]]:
 
 def _eager_batch(weights: Sequence[Weight], plan: Plan) -> list[Normalized]:
     """Normalise CPU weights of any shapes in one call of the core."""
-    return [Normalized(*row) for row in eager.normalize(weights, plan)]
+    return eager.normalize(weights, _places(weights), plan)
 
 
 def _core_batch(weights: Sequence[Weight], plan: Plan) -> list[Normalized]:

@@ -9,13 +9,16 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
     from torch import Tensor
 
 
 def as_array(tensor: Tensor) -> NDArray[Any]:
     """Return an array that shares the memory of a CPU tensor."""
-    tensor = tensor.detach()
+    if tensor.requires_grad:
+        tensor = tensor.detach()
     if tensor.dtype != torch.bfloat16:
         return tensor.numpy()
     return tensor.view(torch.int16).numpy().view(bfloat16() or "u2")
@@ -52,16 +55,18 @@ class _Lent:
         }
 
 
-def _address(tensor: Tensor) -> int:
-    """Return where a tensor's elements begin, for reading.
+def _written(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
 
-    `data_ptr`, which may be used to write, would make the copy that a lazy clone has put off.
-    """
-    storage = getattr(torch._C, "_data_address", None)
-    if storage is None:
-        return tensor.data_ptr()
-    base: int = storage(tensor)
-    return base + tensor.storage_offset() * tensor.element_size()
+
+# Where a tensor's storage begins, for reading. `data_ptr`, which may be used to write, would make
+# the copy that a lazy clone has put off.
+storage_address: Callable[[Tensor], int] = getattr(torch._C, "_data_address", _written)
+
+
+def _address(tensor: Tensor) -> int:
+    """Return where a tensor's elements begin, for reading."""
+    return storage_address(tensor) + tensor.storage_offset() * tensor.element_size()
 
 
 def _code(name: str) -> tuple[str, int]:

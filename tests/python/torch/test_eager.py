@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from rsspecnorm import _core
-from rsspecnorm.torch import SpectralNormGroup, eager, scaled
+from rsspecnorm.torch import SpectralNormGroup, scaled, steps
 from rsspecnorm.torch.memory import Kept
 from rsspecnorm.torch.scaling import Rule, factors, multipliers
 from rsspecnorm.torch.views import as_read
@@ -36,7 +36,7 @@ def step_of(module):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("make", [lambda: nn.Linear(33, 20), lambda: nn.Conv2d(3, 20, 3)])
 def test_short_way_equals_the_operator(front, dtype, make, monkeypatch):
-    monkeypatch.setattr(scaled, "serves", lambda *_: False)
+    monkeypatch.setattr(scaled, "places_of", lambda *_: None)
     module = front.apply(make().to(dtype))
     twin = copy.deepcopy(module)
     for _ in range(2):
@@ -44,7 +44,7 @@ def test_short_way_equals_the_operator(front, dtype, make, monkeypatch):
         ours = step_of(module)
         torch.manual_seed(1)
         with monkeypatch.context() as patch:
-            patch.setattr(eager, "open_now", lambda: False)
+            patch.setattr(steps, "eager_open", lambda: False)
             expected = step_of(twin)
         # the operator knows sigma as it was rounded
         torch.testing.assert_close(ours[1], expected[1])

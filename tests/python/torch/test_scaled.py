@@ -11,7 +11,8 @@ from torch.nn.utils import parametrizations as torch_parametrizations
 from torch.nn.utils import parametrize
 from torch.utils.checkpoint import checkpoint
 
-from rsspecnorm.torch import SpectralNormGroup, eager, products, scaled
+from rsspecnorm.torch import SpectralNormGroup, eager, module_sigma, products, scaled
+from rsspecnorm.torch.member import GroupMember
 from rsspecnorm.torch.parametrizations import spectral_norm
 
 F64 = {"rtol": 1e-11, "atol": 1e-12}
@@ -152,8 +153,6 @@ def twice(layer, x):
 
 # What must be done on the way that divides the weight.
 ELSEWHERE = {
-    "eval": lambda layer: layer.eval()(small_batch()),
-    "no grad": lambda layer: torch.no_grad()(layer)(small_batch()),
     "a large batch": lambda layer: layer(torch.randn(300, 200)),
     "autocast": lambda layer: torch.autocast("cpu", torch.bfloat16)(layer)(small_batch()),
     "checkpoint": lambda layer: checkpoint(layer, small_batch(), use_reentrant=False),
@@ -168,6 +167,73 @@ ELSEWHERE = {
 def test_is_left_to_the_other_way(name, taken):
     ELSEWHERE[name](spectral_norm(nn.Linear(200, 160)))
     assert not taken
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("grad", [True, False])
+@pytest.mark.parametrize("name", MAKERS)
+def test_equals_torch_whatever_the_mode(name, grad, training, monkeypatch):
+    make, shape = MAKERS[name]
+    found, divided = [], []
+    monkeypatch.setattr(scaled, "_divided", lambda *_: divided.append(1))
+    for layer in twins(make):
+        layer.train(training)
+        torch.manual_seed(2)
+        x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+        with torch.set_grad_enabled(grad):
+            outs = [layer(x) for _ in range(3)]
+        if grad:
+            sum(out.square().sum() for out in outs).backward()
+        assert outs[0].requires_grad is grad
+        found.append([*outs, x.grad, *(p.grad for p in layer.parameters()), *layer.buffers()])
+    for theirs, ours in zip(*found, strict=True):
+        if theirs is not None:
+            torch.testing.assert_close(ours, theirs, **F64)
+    assert not divided
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_evaluation_moves_nothing_and_shows_its_sigma(mode):
+    layer = spectral_norm(nn.Linear(200, 160)).eval()
+    before = [x.clone() for x in layer.buffers()]
+    with mode():
+        out = layer(small_batch())
+        out += 1  # like any other output it can be written to
+    assert all(map(torch.equal, layer.buffers(), before))
+    weight = layer.parametrizations.weight.original.detach()
+    expected = before[0] @ weight @ before[1]
+    torch.testing.assert_close(module_sigma(layer), expected)
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan"), float("inf"), 1e-30])
+def test_evaluation_of_a_weight_out_of_the_ordinary(value):
+    layer = spectral_norm(nn.Linear(200, 160)).eval()
+    with torch.no_grad():
+        layer.parametrizations.weight.original.fill_(value)
+        x = small_batch()
+        expected = nn.functional.linear(x, layer.weight, layer.bias)
+        torch.testing.assert_close(layer(x), expected, equal_nan=True)
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_group_evaluates_without_dividing(grad, monkeypatch):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(200, 160), nn.Linear(160, 120))
+    group = SpectralNormGroup(net)
+    net.eval()
+    shares = []
+    monkeypatch.setattr(GroupMember, "take_share", lambda self, *_: shares.append(self))
+    before = [x.clone() for x in net.buffers()]
+    x = small_batch()
+    with torch.set_grad_enabled(grad):
+        out = net(x)
+    assert not shares
+    assert out.requires_grad is grad
+    assert all(map(torch.equal, net.buffers(), before))
+    for layer in net:
+        x = nn.functional.linear(x, layer.weight, layer.bias)
+    torch.testing.assert_close(out, x)
+    assert set(group.sigma) == {"0.weight", "1.weight"}
 
 
 HOOKS = ("forward", "forward_pre", "full_backward", "full_backward_pre")
@@ -199,6 +265,17 @@ def test_subclass_with_a_forward_of_its_own_is_left_alone(taken):
             return 2 * super().forward(x)
 
     layer = spectral_norm(Doubled(200, 160))
+    x = small_batch()
+    out = layer(x)
+    torch.testing.assert_close(out, 2 * nn.functional.linear(x, layer.eval().weight, layer.bias))
+    assert not taken
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_forward_that_somebody_put_in_the_place_of_torchs_is_called(training, monkeypatch, taken):
+    layer = spectral_norm(nn.Linear(200, 160)).train(training)
+    forward = nn.Linear.forward
+    monkeypatch.setattr(nn.Linear, "forward", lambda self, x: 2 * forward(self, x))
     x = small_batch()
     out = layer(x)
     torch.testing.assert_close(out, 2 * nn.functional.linear(x, layer.eval().weight, layer.bias))
