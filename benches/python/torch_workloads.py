@@ -165,6 +165,7 @@ def small_layer(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             way(layer)
+        layer(x)  # a first step: vectors that were never moved are out of the ordinary
         layer.train(training)
         engines.append(Engine(name, partial(call, layer, x), 1 if quick else 100))
     return engines

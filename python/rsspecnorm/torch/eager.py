@@ -127,7 +127,11 @@ def _iterate_one(
     places: Arrays, out: NDArray[Any] | None, plan: Plan
 ) -> tuple[float, NDArray[Any], NDArray[Any]]:
     matrix, u, v = places.matrix, places.u.copy(), places.v.copy()
-    sigma = native.normalize_one((matrix, u, v), out, (plan.n_iter, plan.order), plan.rule)
+    steps = plan.n_iter, plan.order
+    sigma = native.normalize_one((matrix, u, v), out, steps, plan.rule)
+    if sigma < 0:  # of vectors that no step has moved yet
+        u, v = -places.u, places.v.copy()
+        sigma = native.normalize_one((matrix, u, v), out, steps, plan.rule)
     return sigma, u, v
 
 

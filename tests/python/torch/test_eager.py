@@ -3,6 +3,7 @@
 import copy
 import importlib.util
 import pickle
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from rsspecnorm import _core
-from rsspecnorm.torch import SpectralNormGroup, scaled, steps
+from rsspecnorm.torch import SpectralNormGroup, force_device_path, scaled, steps
 from rsspecnorm.torch.memory import Kept
 from rsspecnorm.torch.scaling import Rule, factors, multipliers
 from rsspecnorm.torch.views import as_read
@@ -221,3 +222,26 @@ def test_example_trains(capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["train_gan.py", "--steps", "3"])
     module.main()
     assert "torch" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("soft", [True, False])
+@pytest.mark.parametrize("coefficient", [1.0, 0.01])
+def test_evaluation_at_vectors_of_a_negative_product(front, soft, coefficient):
+    options = {"init_iterations": 0, "soft": soft, "coefficient": coefficient}
+    x = torch.randn(3, 20, dtype=torch.float64, requires_grad=True)
+    for seed in range(4):
+        torch.manual_seed(seed)
+        layer = front.apply(nn.Linear(20, 33).double(), **options).eval()
+        u, v = front.vectors(layer)
+        raw = next(p for p in layer.parameters() if p.ndim > 1)
+        with torch.no_grad():
+            u *= -torch.sign(u @ raw @ v)
+        found = []
+        for way in (nullcontext, force_device_path):
+            with way():
+                weight = front.normalized(layer)
+                out = layer(x)
+            params = list(layer.parameters())
+            found.append([weight, out, *torch.autograd.grad(out.square().sum(), [x, *params])])
+        for ours, expected in zip(*found, strict=True):
+            torch.testing.assert_close(ours, expected)
