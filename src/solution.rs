@@ -107,7 +107,7 @@ pub(crate) fn solve_unit<R: Runner + Copy>(
         let matrix = &batch.get(i);
         let solution = match route(matrix, request.goal) {
             Route::Nothing => Solution::trivial(matrix, 0.0, request.vectors),
-            Route::Eight => return eights(batch, unit, wanted, level, sink),
+            Route::Eight => return eights(batch, unit, (request.goal, wanted), level, sink),
             Route::One => one(matrix, wanted, level)?,
             Route::Skinny => skinny(matrix, wanted, level, runner)?,
             Route::Lanczos => {
@@ -121,7 +121,7 @@ pub(crate) fn solve_unit<R: Runner + Copy>(
                 Solution { elapsed: begin.elapsed(), ..solution }
             }
         };
-        (sink.solution)(i, solution)?;
+        (sink.solution)(i, solution.held_to(request.goal))?;
     }
     Ok(())
 }
@@ -130,7 +130,7 @@ pub(crate) fn solve_unit<R: Runner + Copy>(
 fn eights(
     batch: &Batch<'_, '_>,
     unit: Unit<'_>,
-    wanted: Wanted,
+    (goal, wanted): (Goal, Wanted),
     level: Level,
     sink: &Sink<'_>,
 ) -> Result<(), Error> {
@@ -161,7 +161,7 @@ fn eights(
             let mut solution =
                 Solution::from_outcome(matrix, outcome, wanted, level, Source::direct(matrix));
             solution.elapsed = elapsed;
-            (sink.solution)(unit.index(k), solution)?;
+            (sink.solution)(unit.index(k), solution.held_to(goal))?;
         }
     }
     Ok(())
@@ -232,13 +232,7 @@ fn iterate<R: Runner + Copy>(
     };
     let wanted = Wanted { second: true, ..wanted };
     let source = Source { method: Method::Lanczos, turned };
-    let mut solution = Solution::from_outcome(matrix, outcome, wanted, level, source);
-    if let Goal::Rigorous { width, .. } = request.goal {
-        // The ends may have moved on their way into the subnormal numbers.
-        let is_narrow = solution.upper <= (1.0 + width) * solution.lower;
-        solution.converged &= is_narrow || solution.sigma.is_nan();
-    }
-    Ok(solution)
+    Ok(Solution::from_outcome(matrix, outcome, wanted, level, source))
 }
 
 /// A real matrix as it is iterated fastest.
@@ -306,6 +300,16 @@ fn product(matrix: &Matrix<'_>, x: &[f64], level: Level) -> Vec<f64> {
 }
 
 impl Solution {
+    /// Takes back that an interval is as narrow as was asked for, where it is not: no method comes
+    /// nearer than rounding, and the ends may have moved on their way into the subnormal numbers.
+    fn held_to(mut self, goal: Goal) -> Self {
+        if let Goal::Width { width, .. } | Goal::Rigorous { width, .. } = goal {
+            let is_narrow = self.upper <= (1.0 + width) * self.lower;
+            self.converged &= is_narrow || self.sigma.is_nan();
+        }
+        self
+    }
+
     fn from_outcome(
         matrix: &Matrix<'_>,
         outcome: Outcome,

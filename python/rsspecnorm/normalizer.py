@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from rsspecnorm.weights import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import ArrayLike, NDArray
 
     from rsspecnorm.options import Rng
@@ -284,10 +286,6 @@ class _Call:
         fits = np.may_share_memory(matrix, self.result) and has_layout_of(matrix, self.matrix)
         self.target = matrix if fits else like(self.matrix)
 
-    def writes_out(self) -> bool:
-        """Whether the core writes where the caller wants the result."""
-        return self.result is not None and np.may_share_memory(self.target, self.result)
-
     def finish(self) -> NDArray[Any]:
         """Return the result in the shape of the weight."""
         front = self.target.reshape(self.front.shape)
@@ -298,38 +296,58 @@ class _Call:
         return self.result
 
 
+class _Extent(NamedTuple):
+    """Memory that a call reads or writes, from its first byte to behind its last."""
+
+    start: int
+    end: int
+    written: bool
+    call: _Call
+
+    def array(self) -> NDArray[Any]:
+        """Return the caller's array there."""
+        result = self.call.result
+        return self.call.weight if result is None or not self.written else result
+
+    def name(self) -> str:
+        """Return what the caller would write for it."""
+        return f"out[{self.call.key!r}]" if self.written else self.call.name
+
+
 def _keep_apart(calls: list[_Call]) -> None:
     """Refuse to write one weight's result into another weight or result."""
-    spans = []
+    extents = sorted(_extents(calls), key=lambda extent: extent[:2])
+    # Of what came before, the read and the written extent that reach farthest.
+    before: dict[bool, _Extent | None] = {False: None, True: None}
+    for extent in extents:
+        for other in before.values():
+            is_apart = other is None or extent.start >= other.end
+            if other is not None and not is_apart and (extent.written or other.written):
+                _settle(extent, other)
+        known = before[extent.written]
+        if known is None or extent.end > known.end:
+            before[extent.written] = extent
+
+
+def _extents(calls: list[_Call]) -> Iterator[_Extent]:
+    """Yield the memory of every weight and every result; of one in place once, as written."""
     for call in calls:
-        spans.append((*_span(call.matrix), False, call))
-        if call.writes_out() and not is_same(call.target, call.matrix):
-            spans.append((*_span(call.target), True, call))
-        elif call.writes_out():
-            spans[-1] = (*_span(call.matrix), True, call)
-    spans.sort(key=lambda span: span[:2])
-    # Of what came before, the read and the written span that reach farthest.
-    before: dict[bool, tuple[int, _Call] | None] = {False: None, True: None}
-    for start, end, written, call in spans:
-        for other_written, reach in before.items():
-            if reach is not None and start < reach[0] and (written or other_written):
-                _settle((call, written), (reach[1], other_written))
-        known = before[written]
-        if known is None or end > known[0]:
-            before[written] = end, call
+        in_place = call.result is not None and is_same(call.result, call.weight)
+        if not in_place:
+            yield _Extent(*_span(call.weight), False, call)
+        if call.result is not None:
+            yield _Extent(*_span(call.result), True, call)
 
 
-def _settle(one: tuple[_Call, bool], other: tuple[_Call, bool]) -> None:
+def _settle(one: _Extent, other: _Extent) -> None:
     """Say that two overlap; or, where they only lie among each other, write elsewhere first."""
-    arrays = [call.target if written else call.matrix for call, written in (one, other)]
-    if one[0] is not other[0] and np.shares_memory(arrays[0], arrays[1]):
-        names = [f"out[{call.key!r}]" if written else call.name for call, written in (one, other)]
-        first, second = names if one[1] else names[::-1]
-        message = f"{first} must not overlap {second}"
+    if one.call is not other.call and np.shares_memory(one.array(), other.array()):
+        first, second = (one, other) if one.written else (other, one)
+        message = f"{first.name()} must not overlap {second.name()}"
         raise ValueError(message)
-    for call, written in (one, other):
-        if written:
-            call.target = like(call.matrix)
+    for extent in (one, other):
+        if extent.written:
+            extent.call.target = like(extent.call.matrix)
 
 
 def _span(x: NDArray[Any]) -> tuple[int, int]:

@@ -36,7 +36,8 @@ class LeadingTriplet(NamedTuple):
     v: Vectors
     """Right unit vector; nan where sigma is nan or inf."""
     second: Floats
-    """Second Ritz value, an estimate from below of the second singular value; nan if none."""
+    """Second Ritz value, an estimate from below of the second singular value, but for rounding:
+    about 1e-8 of sigma here, as squares are formed. nan if none."""
     lower: Floats
     """Lower end of the interval that holds sigma."""
     upper: Floats

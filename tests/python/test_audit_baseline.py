@@ -117,3 +117,15 @@ def test_version_into_a_full_device_is_one_line():
 def test_advice_on_expressions_is_not_printed(tmp_path):
     path = model(tmp_path / "a.safetensors", w=1)
     assert audit(path, "--include", "[[w]").stderr == ""
+
+
+def test_names_that_are_the_same_in_one_file(tmp_path):
+    def sliced(name, first):
+        path = tmp_path / name
+        stack = np.stack([np.eye(3) * first, np.eye(3) * 2]).astype("f4")
+        write(path, {"s[0]": f32(np.eye(3) * 7), "s": f32(stack)})
+        return path
+
+    baseline = keep(tmp_path / "old.json", sliced("a.safetensors", 1))
+    assert drift(baseline, sliced("b.safetensors", 1)) == ""
+    assert "s[0]" in drift(baseline, "-q", sliced("c.safetensors", 100), code=1)

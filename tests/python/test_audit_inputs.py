@@ -250,6 +250,16 @@ def test_paths_that_overlap_are_read_once(shards, paths):
     assert whole["summary"]["n_matrices"] == len(names)
 
 
+def test_shards_are_not_written_over(shards):
+    index = shards / "model.safetensors.index.json"
+    before = {path: path.read_bytes() for path in shards.iterdir()}
+    for source in (shards, index):
+        for target in before:
+            for option in ("-o", "--plot"):
+                assert "would be written over" in audit(source, option, target, code=2).stderr
+    assert {path: path.read_bytes() for path in shards.iterdir()} == before
+
+
 def test_linked_files_are_kept_apart(shards):
     (shards / "other").mkdir()
     first = shards / "model-00001-of-00002.safetensors"

@@ -192,3 +192,8 @@ def test_plot_is_a_png(model, tmp_path):
     audit(model, "--plot", tmp_path / "p.png")
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("option", ["-o", "--plot"])
+def test_a_file_without_a_name_is_refused(model, option):
+    assert "must name a file" in audit(model, option, "", code=2).stderr

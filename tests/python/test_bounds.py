@@ -186,3 +186,15 @@ def test_converged_call_is_silent(recwarn):
     spectral_norm(random(100, 80))
     spectral_bounds(random(100, 80))
     assert not recwarn.list
+
+
+@pytest.mark.parametrize("kind", ["probable", "rigorous"])
+@pytest.mark.parametrize("shape", [(3, 3), (30, 30), (300, 300), (2000, 5), (40, 3, 3)], ids=str)
+def test_width_that_rounding_forbids_is_not_said_to_be_reached(kind, shape):
+    a = np.random.default_rng(0).standard_normal(shape)
+    with pytest.warns(ConvergenceWarning):
+        bounds = spectral_bounds(a, kind=kind, width=1e-17)
+    assert not np.any(bounds.converged)
+    sigma = np.linalg.svd(a, compute_uv=False)[..., 0]
+    assert np.all(bounds.lower <= sigma * (1 + ROUNDING))
+    assert np.all(bounds.upper >= sigma * (1 - ROUNDING))

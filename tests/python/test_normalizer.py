@@ -194,3 +194,33 @@ def test_ragged_weight_and_wrong_flag_are_named():
         SpectralNormalizer().normalize({"w": [[1.0], [1.0, 2.0]]})
     with pytest.raises(TypeError, match="check_finite must be a bool, got str"):
         SpectralNormalizer(check_finite="no").normalize([np.eye(2)])
+
+
+STRANGE = {
+    "packed": np.zeros,
+    "with gaps": lambda shape: np.zeros((shape[0], 2 * shape[1]))[:, ::2],
+    "of another byte order": lambda shape: np.zeros(shape, ">f8"),
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_results_that_overlap_are_refused_in_any_layout(kind):
+    a = random(50, 20)
+    out = STRANGE[kind](a.shape)
+    with pytest.raises(ValueError, match=r"out\[1\] must not overlap out\[0\]"):
+        SpectralNormalizer().normalize([a, -3 * a], out=[out, out])
+    assert not out.any()
+    with pytest.raises(ValueError, match=r"out\[0\] must not overlap weights\[1\]"):
+        SpectralNormalizer().normalize([a, out], out=[out, STRANGE[kind](a.shape)])
+    assert not out.any()
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_results_in_place_in_any_layout(kind):
+    a = random(50, 20)
+    out = STRANGE[kind](a.shape)
+    out[...] = a
+    (got,) = SpectralNormalizer().normalize([out], out=[out])
+    assert got is out
+    (expected,) = SpectralNormalizer().normalize([a])
+    assert np.array_equal(got, expected)

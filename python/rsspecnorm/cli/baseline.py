@@ -68,7 +68,8 @@ def match(rows: Sequence[Row], old: Sequence[Row]) -> list[Row | None]:
         for place, group in groups.items():
             others = olds.get(place, [])
             # The order tells apart what even the path does not.
-            if len(group) == len(others) and (key is not _by_name or len(group) == 1):
+            is_sure = key is not _by_name or _are_of_one_file((rows, group), (old, others))
+            if len(group) == len(others) and is_sure:
                 taken.update(others)
                 for i, k in zip(group, others, strict=True):
                     found[i] = old[k]
@@ -94,6 +95,11 @@ def _grouped(
     for i in some:
         groups.setdefault(key(rows[i]), []).append(i)
     return groups
+
+
+def _are_of_one_file(*sides: tuple[Sequence[Row], Sequence[int]]) -> bool:
+    """Whether the rows chosen on each side are of one file there."""
+    return all(len({rows[i]["file"] for i in some}) == 1 for rows, some in sides)
 
 
 def labels(rows: Sequence[Row]) -> list[str]:

@@ -74,6 +74,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if (args.baseline is None) != (args.fail_drift is None):
         audit.error("--baseline and --fail-drift need each other")
+    for option, path in (("-o/--output", args.output), ("--plot", args.plot)):
+        if path == "":
+            audit.error(f"argument {option}: must name a file, got ''")
     if args.output is not None and args.output == args.plot:
         audit.error("-o and --plot name the same file")
     args.parent = None

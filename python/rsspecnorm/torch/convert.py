@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Form: TypeAlias = Literal["parametrization", "hook", "plain"]
 _FORMS = ("parametrization", "hook", "plain")
 _PARAMETRIZATION = re.compile(r"^(?P<prefix>.*?)parametrizations\.(?P<name>[^.]+)\.original$")
+# One of the tensors that another parametrization makes the weight from.
+_PART = re.compile(r"^(?P<stem>.*?parametrizations\.[^.]+\.)original\d+$")
 _VERSION = 1
 
 
@@ -70,7 +72,8 @@ def convert_state_dict(
     Raises
     ------
     ValueError
-        If `to` is unknown, or a weight carries parametrizations other than one spectral norm.
+        If `to` is unknown, or a weight carries parametrizations other than one spectral norm, of
+        which those that make it from several tensors are handed on if there is no spectral norm.
 
     Examples
     --------
@@ -138,6 +141,7 @@ def _is_plain_weight(
 def _parametrized(state: Mapping[str, Any], key: str) -> _Entry | None:
     match = _PARAMETRIZATION.match(key)
     if match is None:
+        _refuse_parts(state, key)
         return None
     stem = key.removesuffix("original")
     keys = tuple(k for k in state if k.startswith(stem))
@@ -149,6 +153,15 @@ def _parametrized(state: Mapping[str, Any], key: str) -> _Entry | None:
     ordered = key, stem + "0._u", stem + "0._v"
     weight, u, v = (state[k] for k in ordered)
     return _Entry(match["prefix"], match["name"], weight, u, v, ordered)
+
+
+def _refuse_parts(state: Mapping[str, Any], key: str) -> None:
+    """Refuse a spectral norm over a weight that is made from several tensors."""
+    part = _PART.match(key)
+    keys = [] if part is None else [k for k in state if k.startswith(part["stem"])]
+    if any(k.endswith("._u") for k in keys):
+        message = f"{key} must carry one spectral norm and nothing else, got {', '.join(keys)}"
+        raise ValueError(message)
 
 
 def _hooked(state: Mapping[str, Any], key: str) -> _Entry | None:

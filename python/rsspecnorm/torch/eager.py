@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 # Beyond, a product with a raw weight could leave the range where one with `W / d` does not.
-_REACH = 2.0**50
+_REACH = 2.0**20
 
 
 class Step(NamedTuple):

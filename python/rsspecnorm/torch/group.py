@@ -15,6 +15,7 @@ from rsspecnorm.torch.device import INITIAL_ITERATIONS
 from rsspecnorm.torch.layout import TRANSPOSED
 from rsspecnorm.torch.member import GroupMember
 from rsspecnorm.torch.options import checked_options, with_iterations
+from rsspecnorm.torch.parametrizations import take_off
 from rsspecnorm.torch.rows import Plan
 from rsspecnorm.torch.steps import normalize
 
@@ -53,6 +54,11 @@ class SpectralNormGroup:
     ------
     ValueError
         If there is no layer, or one has no such parameter, or an option is out of range.
+
+    Notes
+    -----
+    Threads may evaluate one model at the same time without gradients. Forwards that are to be
+    differentiated share one result, so only one of them may be under way.
 
     Examples
     --------
@@ -108,9 +114,14 @@ class SpectralNormGroup:
         if self.options.init == "deterministic":
             for member in members:
                 member.layer.pending = self.options.init_iterations
-        elif self.options.init_iterations:
-            with torch.no_grad():
-                self._normalize(members, self.options.init_iterations)
+            return
+        for training in (True, False):
+            some = [m for m in members if m.training is training]
+            # In training the read that torch's registration makes is a step as well.
+            more = self.options.n_power_iterations if training else 0
+            if some and self.options.init_iterations + more:
+                with torch.no_grad():
+                    self._normalize(some, self.options.init_iterations + more)
 
     def _follow(self, model: nn.Module) -> None:
         self._follows = True
@@ -152,7 +163,11 @@ class SpectralNormGroup:
         The layers' weights read the result until it is used up by a backward pass, the weight is
         written to, or the next `update`.
         """
-        members = [m for m in self._members.values() if not m.stands_alone()]
+        members = []
+        for member in self._members.values():
+            member.turn.alone = member.stands_alone()
+            if not member.turn.alone:
+                members.append(member)
         if recompute.in_recomputation():
             self._replay(members)
             return
@@ -219,7 +234,7 @@ class SpectralNormGroup:
         for member, result in zip(members, results, strict=True):
             if lasting:
                 member.take_share(result.out, result.u, result.v)
-            if noted and member.original().requires_grad:
+            if noted:
                 recompute.note(member, result.u, result.v)
 
     def remove(self, *, leave_normalized: bool = False) -> None:
@@ -320,6 +335,6 @@ def _unregister(module: nn.Module, name: str, member: GroupMember, keep_values: 
     """Take one layer's parametrization off, and no other where the raw weight is to stay."""
     listed: Any = module.parametrizations[name]
     if len(listed) == 1 or keep_values:
-        parametrize.remove_parametrizations(module, name, leave_parametrized=keep_values)
+        take_off(module, name, leave_parametrized=keep_values)
     else:
         del listed[next(i for i, each in enumerate(listed) if each is member)]

@@ -89,8 +89,7 @@ class Layer:
         self.found(result.sigma)
         if n_iter > 0:
             self.trust(u, v)
-        if weight.requires_grad:
-            recompute.note(self, result.u, result.v)
+        recompute.note(self, result.u, result.v)
         return result.out
 
     def step(self, places: Arrays, u: Tensor, v: Tensor, *, training: bool) -> Step | None:

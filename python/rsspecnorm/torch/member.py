@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 import torch
@@ -14,6 +14,7 @@ from rsspecnorm.torch import recompute, scaled
 from rsspecnorm.torch.layout import default_dim
 from rsspecnorm.torch.parametrizations import SpectralNorm
 from rsspecnorm.torch.rows import Weight
+from rsspecnorm.torch.views import storage_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,42 @@ _COMPILED = -1
 _WHOLE = frozenset({Tensor, nn.Parameter})
 
 
+class Source(NamedTuple):
+    """A weight as it was when something was made of it."""
+
+    # Not by a weak reference: torch does not swap a parameter that has one.
+    weight: Tensor | None
+    version: int | None
+    address: int
+
+    @classmethod
+    def of(cls, weight: Tensor) -> Source:
+        """Take note of a weight as it is."""
+        kept = None if torch.compiler.is_compiling() else weight
+        return cls(kept, _version(weight), _address(weight))
+
+    def is_now(self, weight: Tensor) -> bool:
+        """Whether it was this weight, and nobody has written to it, or put other memory there."""
+        version = _version(weight)
+        if version is None or version != self.version:
+            return False
+        same = self.weight is weight and self.address == _address(weight)
+        return version == _COMPILED or same
+
+
+class Share(NamedTuple):
+    """A divided weight that a group made for the reads to come."""
+
+    out: Tensor
+    u: Vector
+    v: Vector
+    source: Source
+    # How often the result had been written to.
+    version: int | None
+    # The checkpointed regions that it was made in.
+    regions: list[ReferenceType[object]]
+
+
 class Turn:
     """What a layer's group made of its weight for one forward: a share, or only a step.
 
@@ -37,37 +74,21 @@ class Turn:
     """
 
     def __init__(self) -> None:
-        self.share: Tensor | None = None
-        self.step: Step | None = None
-        self.vectors: tuple[Any, Any] = (None, None)
-        # Of which weight, and after how many writes to it and to the share.
-        # Not by a weak reference: torch does not swap a parameter that has one.
-        self.weight: Tensor | None = None
-        self.version: int | None = None
-        self.written: int | None = None
-        # The checkpointed regions that the share was made in.
-        self.regions: list[ReferenceType[object]] = []
+        # Each in one piece: threads may share a model.
+        self.share: Share | None = None
+        self.step: tuple[Step, Source] | None = None
         # Whether the layer is expected to divide its output, and so to need no share.
         self.scales = True
+        # Whether the group has left the layer to its own forward.
+        self.alone = False
 
     def __reduce__(self) -> tuple[type[Turn], tuple[()]]:
         return Turn, ()
 
-    def note(self, weight: Tensor) -> None:
-        """Take note of the weight as it is."""
-        self.weight = None if torch.compiler.is_compiling() else weight
-        self.version = _version(weight)
-
     def drop(self) -> None:
-        """Forget the share and the step: the forward they were for is over."""
-        self.share = self.step = self.weight = None
-
-    def is_of(self, weight: Tensor) -> bool:
-        """Whether that was this weight, as it is now."""
-        version = _version(weight)
-        if version is None or version != self.version:
-            return False
-        return version == _COMPILED or self.weight is weight
+        """Forget what was made: the forward it was for is over."""
+        self.share = self.step = None
+        self.alone = False
 
 
 class GroupMember(SpectralNorm):
@@ -100,9 +121,12 @@ class GroupMember(SpectralNorm):
     def stands_alone(self) -> bool:
         """Whether only its own forward sees the weight that is to be divided.
 
-        That of a DTensor sees it whole; and other parametrizations may come before.
+        That of a DTensor sees it whole; other parametrizations may come before; and a weight of one
+        axis has no vectors.
         """
-        return type(self.original()) not in _WHOLE or self._home[0]._modules["0"] is not self
+        weight = self.original()
+        first = self._home[0]._modules["0"]
+        return type(weight) not in _WHOLE or first is not self or weight.ndim <= 1
 
     def places(self, row: Weight) -> Arrays | None:
         """Return the arrays of a layer expected to divide its output, and so to need no share."""
@@ -110,25 +134,22 @@ class GroupMember(SpectralNorm):
 
     def take_step(self, step: Step, row: Weight, *, moved: bool) -> None:
         """Keep the group's step for the layer's forward."""
-        turn = self.turn
-        turn.share, turn.step = None, step
-        turn.note(row.weight)
+        self.turn.share, self.turn.step = None, (step, Source.of(row.weight))
         self.layer.stepped(step, row.u, row.v, moved=moved)
 
     def step(self, weight: Tensor) -> Step | None:
         """Return the group's step, if there is one of this weight; one is expected from now on."""
-        turn = self.turn
-        turn.scales = True
-        return turn.step if turn.is_of(weight) else None
+        self.turn.scales = True
+        made = self.turn.step
+        return made[0] if made is not None and made[1].is_now(weight) else None
 
     def take_share(self, out: Tensor, u: Tensor, v: Tensor) -> None:
         """Keep a result for the reads to come."""
-        turn = self.turn
-        turn.share, turn.step, turn.vectors = out, None, (u, v)
-        turn.note(self.original())
-        turn.written, turn.regions = _version(out), recompute.regions_begun()
+        source = Source.of(self.original())
+        share = Share(out, u, v, source, _version(out), recompute.regions_begun())
+        self.turn.share, self.turn.step = share, None
         if out.requires_grad and not torch.compiler.is_compiling():
-            out.register_hook(partial(_use_up, ref(turn)))
+            out.register_hook(partial(_use_up, ref(self.turn)))
 
     def drop(self) -> None:
         """Forget what the group made: the forward it was for is over."""
@@ -136,40 +157,50 @@ class GroupMember(SpectralNorm):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the share, or evaluate at the vectors as they are."""
-        u, v = self.vectors()
+        if weight.ndim <= 1:
+            return super().forward(weight)
         turn = self.turn
+        share = turn.share
         if turn.step is not None:  # the layer reads its weight after all
             turn.scales = False
         used = recompute.recall(self.layer) if recompute.in_recomputation() else None
         if used is not None and used.share is not None:
-            return self._shared(weight, used.u, used.v, used.share)
+            return self._shared(used.u, used.v, used.share)
+        u, v = self.vectors()
         if used is not None and not used.within:
             return self.layer.take(weight, used.u, used.v, 0)
-        if turn.share is None or not self._fits(turn.share, weight):
-            training = self.training and bool(self._home) and self.stands_alone()
-            return self.layer(weight, u, v, training=training)
-        return self._shared(weight, *turn.vectors, turn.share, turn.regions)
+        if share is None or not _fits(share, weight):
+            # FSDP shows the group a part of the weight, and the layer's forward all of it.
+            alone = turn.alone or (bool(self._home) and self.stands_alone())
+            return self.layer(weight, u, v, training=self.training and alone)
+        return self._shared(share.u, share.v, share.out, share.regions)
 
     def _shared(
-        self,
-        weight: Tensor,
-        u: Vector,
-        v: Vector,
-        share: Tensor,
-        regions: Sequence[ReferenceType[object]] = (),
+        self, u: Vector, v: Vector, out: Tensor, regions: Sequence[ReferenceType[object]] = ()
     ) -> Tensor:
         """Hand out a share, and note it for the regions that this read is in."""
-        if weight.requires_grad:
-            recompute.note(self.layer, u, v, share, regions)
-        return share
+        recompute.note(self.layer, u, v, out, regions)
+        return out
 
-    def _fits(self, share: Tensor, weight: Tensor) -> bool:
-        as_made = self.turn.written == _version(share) and share.dtype is weight.dtype
-        return (
-            as_made
-            and self.turn.is_of(weight)
-            and (share.requires_grad or not (torch.is_grad_enabled() and weight.requires_grad))
-        )
+
+def _fits(share: Share, weight: Tensor) -> bool:
+    """Whether a share is as it was made, of this weight, and can be differentiated if need be."""
+    out = share.out
+    differentiated = torch.is_grad_enabled() and weight.requires_grad
+    return (
+        share.version == _version(out)
+        and out.dtype is weight.dtype
+        and share.source.is_now(weight)
+        and (out.requires_grad or not differentiated)
+        and _may_be_saved(out)
+    )
+
+
+def _may_be_saved(out: Tensor) -> bool:
+    """Whether a graph, if there is to be one, could hold a result."""
+    if torch.compiler.is_compiling():
+        return True
+    return torch.is_inference_mode_enabled() or not out.is_inference()
 
 
 def _use_up(turn: ReferenceType[Turn], _: Tensor) -> None:
@@ -177,7 +208,14 @@ def _use_up(turn: ReferenceType[Turn], _: Tensor) -> None:
     # By a weak reference: the share would keep whoever keeps it.
     found = turn()
     if found is not None:
-        found.share = found.weight = None
+        found.share = None
+
+
+def _address(weight: Tensor) -> int:
+    """Return where a weight's memory is, which `weight.data = other` changes."""
+    if torch.compiler.is_compiling() or weight.layout is not torch.strided:
+        return 0
+    return storage_address(weight)
 
 
 def _version(weight: Tensor) -> int | None:

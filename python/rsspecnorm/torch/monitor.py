@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import TYPE_CHECKING
 
 import torch
@@ -34,6 +35,8 @@ class Monitor:
 
     Raises
     ------
+    TypeError
+        If `every` is no integer.
     ValueError
         If `every` is not positive.
 
@@ -55,10 +58,10 @@ class Monitor:
         every: int = 100,
         predicate: Callable[[str, nn.Parameter], bool] | None = None,
     ) -> None:
-        if every <= 0:
+        if index(every) <= 0:
             message = f"every must be positive, got {every}"
             raise ValueError(message)
-        self.model, self.every, self.predicate = model, every, predicate
+        self.model, self.every, self.predicate = model, index(every), predicate
         self.count = 0
         self._before: dict[str, Tensor] = self._snapshot() if every == 1 else {}
 
@@ -89,10 +92,9 @@ class Monitor:
         frobenius = float(torch.linalg.vector_norm(weight, dtype=wide))
         row = {f"{name}/sigma": sigma}
         row[f"{name}/stable_rank"] = (frobenius / sigma) ** 2 if sigma else 0.0
-        if name in self._before:
-            row[f"{name}/update_sigma"] = float(
-                matrix_norm(weight - self._before[name], rtol=_RTOL)
-            )
+        before = self._before.get(name)
+        if before is not None and before.shape == weight.shape:
+            row[f"{name}/update_sigma"] = float(matrix_norm(weight - before, rtol=_RTOL))
         return row
 
     def _watched(self) -> dict[str, Tensor]:

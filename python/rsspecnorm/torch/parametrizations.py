@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["spectral_norm"]
 
+_OF_EVERY_CLASS = frozenset({"__dict__", "__weakref__"})
+
 
 def spectral_norm(  # noqa: PLR0913 - the five of torch, then keywords
     module: nn.Module,
@@ -129,6 +131,17 @@ def spectral_norm(  # noqa: PLR0913 - the five of torch, then keywords
     parametrize.register_parametrization(module, name, made)
     scaled.install(module, name)
     return module
+
+
+def take_off(module: nn.Module, name: str, *, leave_parametrized: bool = True) -> None:
+    """Remove all parametrizations of a weight, as torch does, and leave copies of the module alone.
+
+    torch takes the weight's property off the class that it made for the module, which copies share.
+    """
+    made: Any = type(module)
+    own = {key: value for key, value in vars(made).items() if key not in _OF_EVERY_CLASS}
+    module.__class__ = type(made)(made.__name__, made.__bases__, own)
+    parametrize.remove_parametrizations(module, name, leave_parametrized=leave_parametrized)
 
 
 class SpectralNorm(Adjustable, nn.Module):

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from rsspecnorm.torch.hook import SpectralNormHook, remove_spectral_norm
-from rsspecnorm.torch.parametrizations import SpectralNorm
+from rsspecnorm.torch.parametrizations import SpectralNorm, take_off
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,5 +125,5 @@ def _fold_parametrization(module: nn.Module, name: str) -> None:
     steps = module.parametrizations[name]
     training = steps.training
     steps.eval()
-    parametrize.remove_parametrizations(module, name)
+    take_off(module, name)
     steps.train(training)

@@ -36,10 +36,22 @@ if TYPE_CHECKING:
 FEW_ACTIVATIONS = 1 << 15
 # Holders of a weight's memory that no other tensor shares: the weight, and the handle in hand.
 _ALONE = 2
-_PLAIN = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _DTYPES = (torch.float32, torch.float64)
-# What the forward of these layers is, unless somebody puts another in its place.
-_FORWARDS: dict[Any, Any] = {kind: kind.forward for kind in _PLAIN}
+# The layers, and the operator that each of them calls.
+_PLAIN: dict[Any, str] = {
+    nn.Linear: "linear",
+    nn.Conv1d: "conv1d",
+    nn.Conv2d: "conv2d",
+    nn.Conv3d: "conv3d",
+}
+
+
+def _way(kind: Any) -> tuple[Any, ...]:
+    """Return what a layer of this kind goes through, any part of which others may replace."""
+    return kind.forward, getattr(kind, "_conv_forward", None), getattr(functional, _PLAIN[kind])
+
+
+_WAYS = {kind: _way(kind) for kind in _PLAIN}
 
 
 class _Node(NamedTuple):
@@ -60,16 +72,25 @@ def install(module: nn.Module, name: str) -> None:
 
     def forward(self: Any, input: Tensor) -> Tensor:  # noqa: A002 - as the layer names it
         listed = _parametrizations(self)
-        as_ever = plain.forward is _FORWARDS[plain] and unwatched()
-        if listed is None or not (as_ever and _is_ours(listed)):
+        is_torchs = plain.forward is _WAYS[plain][0]
+        if listed is None or not (is_torchs and _is_ours(listed) and unwatched()):
             out: Tensor = plain.forward(self, input)
             return out
-        found = scaled(self, listed, input)
+        found = scaled(self, listed, input) if _is_as_ever(self, plain, listed) else None
         return _divided(self, listed, input) if found is None else found
 
     cls.forward = forward
     listed = _parametrizations(module)
     listed[0].layer.own = listed.original
+
+
+def _is_as_ever(module: nn.Module, kind: Any, listed: Any) -> bool:
+    """Whether nobody has put a way of his own between a layer's weight and its output."""
+    return (
+        _way(kind) == _WAYS[kind]
+        and "_conv_forward" not in module.__dict__
+        and "forward" not in listed._modules["0"].__dict__
+    )
 
 
 def unwatched() -> bool:
@@ -92,22 +113,22 @@ def _divided(module: nn.Module, listed: Any, x: Tensor) -> Tensor:
 
 def scaled(module: nn.Module, listed: Any, x: Tensor) -> Tensor | None:
     """Return the layer's output, or None where it wants the divided weight."""
-    if not open_now():
-        return None
     member: SpectralNorm = listed._modules["0"]
-    weight = raw_weight(listed)
-    product = product_of(module, x, weight) if _gains(x, weight) else None
-    step = None if product is None else member.step(weight)
-    if product is None or step is None:
+    weight, layer = raw_weight(listed), member.layer
+    if not (_is_own(weight, layer) and open_now() and _gains(x, weight)):
         return None
-    layer = member.layer
+    product, bias = product_of(module, x, weight), module.bias
+    if product is None or (bias is not None and bias.ndim > 1):
+        return None
+    step = member.step(weight)
+    if step is None:
+        return None
     if torch.is_grad_enabled():
         node = _Node(product, step, layer.options.rule, layer.kept)
-        out: Tensor = _Scaled.apply(x, weight, module.bias, node)
+        out: Tensor = _Scaled.apply(x, weight, bias, node)
         return out
-    if weight.requires_grad:
-        recompute.note(layer, step.u, step.v)
-    return product.scaled(x, weight, module.bias, step.factors[0])
+    recompute.note(layer, step.u, step.v)
+    return product.scaled(x, weight, bias, step.factors[0])
 
 
 def _is_ours(listed: Any) -> bool:
@@ -117,6 +138,7 @@ def _is_ours(listed: Any) -> bool:
     return (
         len(listed._modules) == 1
         and isinstance(member.__dict__.get("layer"), Layer)
+        and "forward" not in listed.__dict__
         and not _is_watched(listed)
     )
 
@@ -148,7 +170,7 @@ def places_of(weight: Tensor, u: Tensor, v: Tensor, member: SpectralNorm) -> Arr
     """Return the arrays of a weight that may stay undivided, whatever the input; else None."""
     layer = member.layer
     may = (
-        (weight is layer.own or _gives_up(weight, layer))
+        _is_own(weight, layer)
         and weight.dtype in _DTYPES
         and (weight.requires_grad or not torch.is_grad_enabled())
         and layer.convolution is None
@@ -168,11 +190,13 @@ def _is_watched(module: nn.Module) -> bool:
     )
 
 
-def _gives_up(weight: Tensor, layer: Layer) -> bool:
-    """Say no to a weight that is not the Parameter that the layer began with.
+def _is_own(weight: Tensor, layer: Layer) -> bool:
+    """Whether the weight is the Parameter that the layer began with.
 
     In its place FSDP puts others, and it resizes their memory, which a late copy does not survive.
     """
+    if weight is layer.own:
+        return True
     if type(weight) is nn.Parameter:
         layer.own = None  # nor would it be free
     return False
@@ -182,7 +206,7 @@ def _gains(x: Tensor, weight: Tensor) -> bool:
     """Whether the input is plain, and small with the output, or beside the weight."""
     if type(x) is not Tensor or x.dtype is not weight.dtype or x.device.type != "cpu":
         return False
-    if x.layout is not torch.strided or x.numel() == 0 or weight.numel() == 0:
+    if x.layout is not torch.strided or x.numel() == 0 or weight.numel() == 0 or weight.ndim == 1:
         return False
     places = x.numel() // weight.shape[1]
     activations = places * (weight.shape[0] + weight.shape[1])

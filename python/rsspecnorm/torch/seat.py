@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+import torch
 from torch import nn
 
 from rsspecnorm.torch.path import is_plain
@@ -38,6 +39,8 @@ class Seat:
 
     def arrays(self, weight: Tensor, u: Tensor, v: Tensor) -> Arrays | None:
         """Return the arrays; None for what does not lie as the core has it, rows first."""
+        if weight.layout is not torch.strided:
+            return None
         known, place = self._known, _place(weight, u, v)
         if known is not None:
             (known_weight, known_u, known_v), known_place, arrays = known
@@ -69,6 +72,8 @@ def _place(weight: Tensor, u: Tensor, v: Tensor) -> tuple[Any, ...]:
         u.shape,
         v.shape,
         weight.is_contiguous(),
+        u.is_contiguous(),
+        v.is_contiguous(),
         weight.is_neg(),
         u.requires_grad or v.requires_grad,
     )

@@ -172,7 +172,18 @@ class SpectralSphere:
         return {"u": self.u, "v": self.v, "fresh": self._fresh}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned."""
+        """Take over what `state_dict` returned.
+
+        Raises
+        ------
+        ValueError
+            If it is of other weights: the vectors are not as many, or not as long.
+        """
+        wanted = [[tuple(x.shape) for x in side] for side in (self.u, self.v)]
+        given = [[tuple(x.shape) for x in state[side]] for side in ("u", "v")]
+        if given != wanted:
+            message = f"state must hold vectors of the shapes {wanted}, got {given}"
+            raise ValueError(message)
         for mine, saved in ((self.u, state["u"]), (self.v, state["v"])):
             for x, value in zip(mine, saved, strict=True):
                 x.copy_(value)
@@ -188,7 +199,7 @@ class SpectralSphere:
 def _radius(weight: Tensor, dim: int, radius: float | str) -> float:
     if radius == "mup":
         nrows, ncols = matrix_shape(weight, dim)
-        return math.sqrt(nrows / max(ncols, 1))
+        return math.sqrt(nrows / max(ncols, 1)) or 1.0  # an empty weight has nothing to rescale
     if isinstance(radius, str) or not (radius > 0 and math.isfinite(radius)):
         message = f'radius must be a positive number or "mup", got {radius!r}'
         raise ValueError(message)

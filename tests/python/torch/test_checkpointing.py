@@ -211,3 +211,26 @@ def test_region_that_is_never_differentiated_is_freed(kind):
     del model, group
     gc.collect()
     assert alive() is None
+
+
+@pytest.mark.parametrize("kind", [*FRONTS, "group"])
+@pytest.mark.parametrize("reentrant", BOTH)
+@pytest.mark.parametrize("rows", [2, 3000])
+def test_frozen_layers_in_regions_give_the_plain_gradient(kind, reentrant, rows):
+    found = []
+    for call in (lambda layer, x: layer(x), partial(within_first, reentrant)):
+        torch.manual_seed(0)
+        layer = nn.Linear(6, 6).double()
+        if kind == "group":
+            SpectralNormGroup(layer, init_iterations=1)
+        else:
+            FRONTS[kind].apply(layer, init_iterations=1)
+        layer.requires_grad_(False)
+        x = torch.linspace(-1, 1, 6 * rows, dtype=torch.float64).view(rows, 6).requires_grad_()
+        (call(layer, x).sin().sum() + call(layer, 2 * x).cos().sum()).backward()
+        found.append(x.grad)
+    torch.testing.assert_close(*found, **F64)
+
+
+def within_first(reentrant, layer, x):
+    return within(reentrant, x, layer)

@@ -114,3 +114,31 @@ def test_ddp_ranks_with_different_seeds_agree(front, path, broadcast, tmp_path):
 
 def test_fsdp2_trains_as_one_process(front, path, tmp_path):
     run_ranks(FSDP, tmp_path, path, front.name)
+
+
+GROUP = """
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+mesh, outs = init_device_mesh("cpu", (2,)), []
+for sharded in ([], [0], [0, 2]):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 4))
+    group = SpectralNormGroup(model)
+    for i in sharded:
+        fully_shard(model[i], mesh=mesh)
+    if sharded:
+        fully_shard(model, mesh=mesh)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    for _ in range(4):
+        optimizer.zero_grad()
+        model(torch.linspace(-1, 1, 12).view(3, 4)).square().sum().backward()
+        optimizer.step()
+    outs.append((model.eval()(torch.ones(2, 4)), *model.buffers()))
+for other in outs[1:]:
+    for expected, got in zip(outs[0], other, strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+"""
+
+
+def test_group_of_layers_that_are_sharded_each(path, tmp_path):
+    run_ranks(GROUP, tmp_path, path, "parametrization")

@@ -2,11 +2,13 @@
 
 import copy
 import gc
+import threading
 import weakref
 
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations as torchs
 from torch.nn.utils import parametrize
 from torch.utils.checkpoint import checkpoint
 
@@ -27,6 +29,11 @@ class Net(nn.Module):
     def forward(self, x):
         h = torch.tanh(self.up(torch.tanh(self.conv(x))))
         return self.also(torch.tanh(self.same(torch.tanh(self.head(h.flatten(1))))))
+
+
+def each_by_itself(model):
+    for layer in model:
+        spectral_norm(layer)
 
 
 def pair():
@@ -314,3 +321,113 @@ def test_deterministic_group_starts_the_same():
         states.append(model.state_dict())
     for key in states[0]:
         assert torch.equal(states[0][key], states[1][key])
+
+
+def test_vectors_start_where_torchs_do():
+    torch.manual_seed(0)
+    base = nn.Sequential(nn.Linear(9, 7), nn.Linear(7, 5)).double()
+    for training in (True, False):
+        grouped, single = copy.deepcopy(base).train(training), copy.deepcopy(base).train(training)
+        torch.manual_seed(1)
+        SpectralNormGroup(grouped)
+        torch.manual_seed(1)
+        for layer in single:
+            torchs.spectral_norm(layer)
+        for ours, theirs in zip(grouped.buffers(), single.buffers(), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-12)
+
+
+def test_evaluation_in_threads():
+    net = nn.Sequential(nn.Linear(20, 30), nn.Linear(30, 10))
+    SpectralNormGroup(net)
+    net.eval()
+    x, errors = torch.randn(3000, 20), []
+    with torch.no_grad():
+        expected = net(x)
+
+    def work():
+        try:
+            with torch.no_grad():
+                for _ in range(200):
+                    torch.testing.assert_close(net(x), expected)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test must fail
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+
+
+@pytest.mark.parametrize("rows", [2, 20_000])
+def test_other_memory_put_in_place_after_the_update(rows):
+    net = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 2)).double()
+    SpectralNormGroup(net)
+    net.eval()
+    others = {name: p.detach() * 3 + 0.3 for name, p in net.named_parameters()}
+    x = torch.ones(rows, 6, dtype=torch.float64)
+
+    def average(module, _):
+        for name, p in module.named_parameters():
+            p.data = others[name].clone()
+
+    with torch.no_grad():
+        net(x)
+        handle = net.register_forward_pre_hook(average)
+        got = net(x)
+        handle.remove()
+        torch.testing.assert_close(got, net(x))
+
+
+def test_weight_of_one_axis_in_a_group():
+    net = nn.Sequential(nn.Linear(4, 1, bias=False))
+    net[0].weight = nn.Parameter(torch.tensor([3.0, 0.0, 4.0, 0.0]))
+    group = SpectralNormGroup(net)
+    assert net(torch.ones(3, 4)).shape == (3,)
+    torch.testing.assert_close(net[0].weight.detach(), torch.tensor([0.6, 0.0, 0.8, 0.0]))
+    assert float(group.sigma["0.weight"]) == 5
+    net.half().float().load_state_dict(net.state_dict())
+    fold(net)
+    torch.testing.assert_close(net[0].weight.detach(), torch.tensor([0.6, 0.0, 0.8, 0.0]))
+
+
+def test_share_made_in_inference_mode_is_not_differentiated():
+    layer = nn.Linear(5, 4)
+    group = SpectralNormGroup([layer])
+    layer.requires_grad_(False).eval()
+    x = torch.ones(5000, 5, requires_grad=True)
+    layer(x)
+    with torch.inference_mode():
+        group.update()
+    layer(x).sum().backward()
+    expected = layer.weight.sum(0).expand_as(x)
+    torch.testing.assert_close(x.grad, expected)
+
+
+@pytest.mark.parametrize("apply", [SpectralNormGroup, each_by_itself])
+@pytest.mark.parametrize("fold_copy", [True, False])
+def test_folding_leaves_copies_as_they_are(apply, fold_copy):
+    net = nn.Sequential(nn.ConvTranspose2d(3, 4, 3), nn.Linear(7, 6))
+    apply(net)
+    net.eval()
+    x = torch.ones(1, 3, 5, 5)
+    expected = net(x)
+    other = copy.deepcopy(net)
+    folded, kept = (other, net) if fold_copy else (net, other)
+    fold(folded)
+    assert type(folded[0]) is nn.ConvTranspose2d
+    for each in (folded, kept):
+        torch.testing.assert_close(each(x), expected)
+        assert each[0].weight.shape == (3, 4, 3, 3)
+    fold(kept)
+    torch.testing.assert_close(kept(x), expected)
+
+
+def test_removing_a_group_leaves_copies_as_they_are():
+    net = nn.Sequential(nn.Embedding(4, 3))
+    group = SpectralNormGroup(net)
+    other = copy.deepcopy(net)
+    group.remove()
+    assert other[0].weight.shape == net[0].weight.shape

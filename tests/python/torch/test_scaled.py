@@ -1,6 +1,8 @@
 """Layers that divide their output: equal to those that divide their weight, and safe in between."""
 
 import copy
+import gc
+import weakref
 from contextlib import nullcontext
 
 import numpy as np
@@ -551,3 +553,87 @@ def test_sparse_gradients_of_an_embedding_come_back():
         each(torch.tensor([1, 3, 1])).square().sum().backward()
     grads = [each.parametrizations.weight.original.grad for each in (layer, dense)]
     torch.testing.assert_close(*grads)
+
+
+def replace_convolution(layer, monkeypatch):
+    monkeypatch.setitem(layer.__dict__, "_conv_forward", lambda *_: torch.zeros(7))
+
+
+def replace_convolutions(_, monkeypatch):
+    monkeypatch.setattr(nn.Conv2d, "_conv_forward", lambda *_: torch.zeros(7))
+
+
+def replace_operator(_, monkeypatch):
+    monkeypatch.setattr(nn.functional, "conv2d", lambda *_: torch.zeros(7))
+
+
+def replace_parametrization(layer, monkeypatch):
+    member = layer.parametrizations.weight[0]
+    monkeypatch.setitem(member.__dict__, "forward", lambda w: w.detach() * 0)
+
+
+def replace_parametrizations(layer, monkeypatch):
+    listed = layer.parametrizations.weight
+    monkeypatch.setitem(listed.__dict__, "forward", lambda: listed.original.detach() * 0)
+
+
+@pytest.mark.parametrize(
+    "replace",
+    [
+        replace_convolution,
+        replace_convolutions,
+        replace_operator,
+        replace_parametrization,
+        replace_parametrizations,
+    ],
+)
+@pytest.mark.parametrize("shape", [(1, 2, 5, 5), (9, 2, 99, 99)], ids=str)
+def test_way_that_somebody_has_replaced_is_gone(replace, shape, monkeypatch, taken):
+    layer = spectral_norm(nn.Conv2d(2, 3, 3, bias=False))
+    layer(torch.ones(1, 2, 5, 5))
+    assert len(taken) == 1
+    replace(layer, monkeypatch)
+    assert not layer(torch.ones(shape)).any()
+    assert len(taken) == 1
+
+
+@pytest.mark.parametrize("rows", [3, 100_000])
+def test_weight_that_was_replaced_is_free(rows):
+    layer = spectral_norm(nn.Linear(6, 5))
+    gone = weakref.ref(layer.parametrizations.weight.original)
+    state = {key: value.clone() for key, value in layer.state_dict().items()}
+    layer.load_state_dict(state, assign=True)
+    layer(torch.ones(rows, 6)).sum().backward()
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (1, 3), (2, 3)], ids=str)
+def test_bias_of_any_shape_that_broadcasts(shape):
+    grads = []
+    for apply in (torch_parametrizations.spectral_norm, spectral_norm):
+        torch.manual_seed(0)
+        layer = nn.Linear(4, 3).double()
+        layer.bias = nn.Parameter(torch.ones(shape, dtype=torch.float64))
+        apply(layer)
+        layer(torch.arange(8.0, dtype=torch.float64).view(2, 4)).square().sum().backward()
+        grads.append([p.grad for p in layer.parameters()])
+    for theirs, ours in zip(*grads, strict=True):
+        torch.testing.assert_close(ours, theirs, **F64)
+
+
+def test_weight_of_one_axis():
+    layer = nn.Linear(4, 1, bias=False)
+    layer.weight = nn.Parameter(torch.tensor([3.0, 0.0, 4.0, 0.0]))
+    torch.testing.assert_close(spectral_norm(layer)(torch.ones(3, 4)), torch.full((3,), 1.4))
+
+
+@pytest.mark.parametrize("scale", [1e-14, 1e14])
+def test_product_with_a_large_weight_does_not_overflow(scale):
+    layer = spectral_norm(nn.Linear(6, 5, bias=False)).eval()
+    with torch.no_grad():
+        layer.parametrizations.weight.original.mul_(scale)
+        x = torch.full((2, 6), 1e27 / scale**0.5)
+        out = layer(x)
+    torch.testing.assert_close(out, nn.functional.linear(x, layer.weight))
+    assert out.isfinite().all()

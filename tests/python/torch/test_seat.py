@@ -91,6 +91,15 @@ def test_what_the_core_does_not_take(name):
     assert seat.arrays(*tensors) is None
 
 
+def test_vector_that_begins_where_it_began_and_has_gaps():
+    seat, (weight, _, v) = Seat(), made()
+    memory = torch.randn(12)
+    u = memory[:6]
+    assert seat.arrays(weight, u, v) is not None
+    u.data = memory[::2]
+    assert seat.arrays(weight, u, v) is None
+
+
 def test_copies_and_pickles_start_anew():
     seat, tensors = Seat(), made()
     seat.arrays(*tensors)

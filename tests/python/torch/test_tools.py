@@ -441,3 +441,40 @@ def test_operator_norm_has_the_gradient_of_the_map(front):
     (expected,) = torch.autograd.grad(run(leaf), leaf, grad)
     torch.testing.assert_close(weight, run(leaf))
     torch.testing.assert_close(ours, expected)
+
+
+def test_spectral_norm_over_a_weight_made_of_parts_is_refused():
+    layer = PARAMETRIZATION.apply(torch.nn.utils.parametrizations.weight_norm(nn.Linear(3, 4)))
+    for form in ("parametrization", "hook", "plain"):
+        with pytest.raises(ValueError, match="must carry one spectral norm and nothing else"):
+            convert_state_dict(layer.state_dict(), form)
+    alone = torch.nn.utils.parametrizations.weight_norm(nn.Linear(3, 4)).state_dict()
+    assert list(convert_state_dict(alone, "plain")) == list(alone)
+
+
+def test_sphere_leaves_weights_without_rows_alone():
+    weights = [torch.empty(0, 3), torch.randn(3, 3)]
+    SpectralSphere(weights, "mup", n_power_iterations=50).retract_()
+    assert weights[0].shape == (0, 3)
+    torch.testing.assert_close(torch.linalg.matrix_norm(weights[1], 2), torch.tensor(1.0))
+
+
+def test_sphere_refuses_the_state_of_other_weights():
+    sphere = SpectralSphere([torch.randn(3, 4)])
+    state = SpectralSphere([torch.randn(1, 4)]).state_dict()
+    with pytest.raises(ValueError, match="must hold vectors of the shapes"):
+        sphere.load_state_dict(state)
+    sphere.load_state_dict(SpectralSphere([torch.randn(3, 4)]).state_dict())
+
+
+def test_monitor_of_a_parameter_that_has_grown():
+    model = nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 3))
+    monitor = Monitor(model, every=2)
+    monitor.step()
+    model[0].weight = nn.Parameter(torch.randn(8, 4))
+    report = monitor.step()
+    assert "0.weight/sigma" in report
+    assert "0.weight/update_sigma" not in report
+    assert report["1.weight/update_sigma"] == 0
+    with pytest.raises(TypeError):
+        Monitor(model, every=1.5)
