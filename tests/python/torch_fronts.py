@@ -125,3 +125,8 @@ def assert_same_state(ours, theirs, **tolerance):
     assert list(a) == list(b)
     for key in a:
         torch.testing.assert_close(a[key], b[key], **tolerance)
+
+
+def small_batch():
+    """Return an input of 200 features, small beside the weight of most layers that take it."""
+    return torch.randn(3, 200)

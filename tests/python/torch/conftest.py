@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from rsspecnorm.torch import scaled
 from torch_fronts import FRONTS, PATHS
 
 
@@ -20,3 +21,17 @@ def front(request):
 @pytest.fixture(autouse=True)
 def _seeded():
     torch.manual_seed(20)
+
+
+@pytest.fixture
+def taken(monkeypatch):
+    """Return a list that gets the shape of the weight of every output that was divided."""
+    shapes = []
+    apply = scaled._Scaled.apply
+
+    def spy(x, weight, *rest):
+        shapes.append(tuple(weight.shape))
+        return apply(x, weight, *rest)
+
+    monkeypatch.setattr(scaled._Scaled, "apply", spy)
+    return shapes
