@@ -85,6 +85,7 @@ def _fits(weight: Tensor, u: Tensor, v: Tensor) -> bool:
         and is_plain(u)
         and is_plain(v)
         and weight.is_contiguous()
+        and not weight.is_neg()  # of which only a copy can be read
         and weight.numel() > 0
         and u.dtype == v.dtype == accumulator(weight.dtype)
         and u.is_contiguous()

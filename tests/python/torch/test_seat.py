@@ -76,6 +76,7 @@ def test_same_tensors_elsewhere(name):
 
 REFUSED = {
     "another order of the axes": lambda t: replaced(t[0], torch.randn(2, 2, 6).movedim(-1, 0)),
+    "a negated view": lambda t: replaced(t[0], torch._neg_view(t[0].detach())),
     "a weight in double": lambda t: replaced(t[0], t[0].detach().double()),
     "a vector with gaps": lambda t: replaced(t[1], torch.randn(12)[::2]),
     "a vector that asks for a gradient": lambda t: t[1].requires_grad_(),
