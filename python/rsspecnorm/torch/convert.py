@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rsspecnorm.torch.device import Dense, power_step
-from rsspecnorm.torch.group import LAYERS
+from rsspecnorm.torch.layers import LAYERS
 from rsspecnorm.torch.layout import as_matrices, checked_dim, default_dim, is_inexact
 from rsspecnorm.torch.norms import triplet
 from rsspecnorm.torch.scaling import Rule, accumulator, divide

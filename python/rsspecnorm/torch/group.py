@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from rsspecnorm.torch import eager, recompute, scaled
 from rsspecnorm.torch.device import INITIAL_ITERATIONS
-from rsspecnorm.torch.layout import TRANSPOSED
-from rsspecnorm.torch.member import GroupMember
+from rsspecnorm.torch.layers import chosen, registered, unregister
 from rsspecnorm.torch.options import checked_options, with_iterations
-from rsspecnorm.torch.parametrizations import take_off
 from rsspecnorm.torch.rows import Plan
 from rsspecnorm.torch.steps import normalize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
-    from rsspecnorm.torch.options import Init, Options, Seed
-
-LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED, nn.Embedding)
+    from rsspecnorm.torch.member import GroupMember
+    from rsspecnorm.torch.options import Init, Seed
 
 
 class SpectralNormGroup:
@@ -98,9 +93,9 @@ class SpectralNormGroup:
             init_iterations=INITIAL_ITERATIONS if init_iterations is None else init_iterations,
             generator=generator,
         )
-        self._layers = _chosen(modules_or_model, name)
+        self._layers = chosen(modules_or_model, name)
         self._members = {
-            key: _registered(m, name, key, self.options) for key, m in self._layers.items()
+            key: registered(m, name, key, self.options) for key, m in self._layers.items()
         }
         self._start()
         self._handles: list[Any] = []
@@ -163,6 +158,8 @@ class SpectralNormGroup:
         The layers' weights read the result until it is used up by a backward pass, the weight is
         written to, or the next `update`.
         """
+        if not torch.compiler.is_compiling():
+            self._let_go()
         members = []
         for member in self._members.values():
             member.turn.alone = member.stands_alone()
@@ -246,13 +243,25 @@ class SpectralNormGroup:
             Keep the normalised values in the parameters, in place of the raw ones. Other
             parametrizations of the same weight then go too, as what they do is in the values.
         """
-        for handle in self._handles:
-            handle.remove()
+        self._release()
         for key, module in self._layers.items():
             self._members[key].drop()
-            if parametrize.is_parametrized(module, self._name):
-                _unregister(module, self._name, self._members[key], leave_normalized)
-        self._handles, self._layers, self._members = [], {}, {}
+            unregister(module, self._name, self._members[key], leave_normalized)
+        self._layers, self._members = {}, {}
+
+    def _release(self) -> None:
+        """Take the hooks off the model."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+    def _let_go(self) -> None:
+        """Forget layers that others took the normalisation off, and after the last the model."""
+        for key, module in list(self._layers.items()):
+            if not self._members[key].is_on(module, self._name):
+                del self._layers[key], self._members[key]
+        if not self._members:
+            self._release()
 
 
 def apply_spectral_norm(
@@ -287,54 +296,11 @@ def apply_spectral_norm(
     ['0.parametrizations.weight.original']
     """
     name = options.get("name", "weight")
-    chosen = {
+    layers = {
         key: module
-        for key, module in _chosen(model, name).items()
+        for key, module in chosen(model, name).items()
         if predicate is None or predicate(key, module)
     }
-    group = SpectralNormGroup(chosen, **options)
+    group = SpectralNormGroup(layers, **options)
     group._follow(model)
     return group
-
-
-def _chosen(
-    given: nn.Module | Iterable[nn.Module] | Mapping[str, nn.Module], name: str
-) -> dict[str, nn.Module]:
-    """Return the layers by name."""
-    if isinstance(given, nn.Module):
-        found = {
-            key: module
-            for key, module in given.named_modules()
-            if isinstance(module, LAYERS)
-            and not parametrize.is_parametrized(module, name)
-            and isinstance(module._parameters.get(name), Tensor)
-        }
-    elif isinstance(given, Mapping):
-        found = dict(given)
-    else:
-        found = {str(i): module for i, module in enumerate(given)}
-    if not found:
-        message = "modules_or_model must hold at least one layer, got none"
-        raise ValueError(message)
-    return found
-
-
-def _registered(module: nn.Module, name: str, key: str, options: Options) -> GroupMember:
-    """Register one layer's parametrization."""
-    if not isinstance(getattr(module, name, None), Tensor):
-        message = f"Module '{module}' has no parameter or buffer with name '{name}'"
-        raise ValueError(message)
-    member = GroupMember(module, name, key, options)
-    parametrize.register_parametrization(module, name, member)
-    scaled.install(module, name)
-    member._home.append(module.parametrizations[name])
-    return member
-
-
-def _unregister(module: nn.Module, name: str, member: GroupMember, keep_values: bool) -> None:
-    """Take one layer's parametrization off, and no other where the raw weight is to stay."""
-    listed: Any = module.parametrizations[name]
-    if len(listed) == 1 or keep_values:
-        take_off(module, name, leave_parametrized=keep_values)
-    else:
-        del listed[next(i for i, each in enumerate(listed) if each is member)]

@@ -18,6 +18,7 @@ from rsspecnorm.torch.layer import Adjustable, Layer, keep_wide
 from rsspecnorm.torch.layout import as_matrices, default_dim
 from rsspecnorm.torch.operator_norm import convolution_of
 from rsspecnorm.torch.options import checked_options, start_vectors
+from rsspecnorm.torch.path import outlives_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -325,10 +326,16 @@ def _apply_keeping_vectors(
     return module
 
 
+def _detached(module: nn.Module, hook: SpectralNormHook) -> Tensor:
+    """Return the weight of the last forward; the raw one, if that was under a transform."""
+    weight: Tensor = module.__dict__[hook.name]
+    return (weight if outlives_call(weight) else hook.tensors(module)[0]).detach()
+
+
 def _deepcopy(module: nn.Module, memo: dict[int, Any]) -> Any:
     """Copy a module whose weight is the result of a computation, which autograd cannot copy."""
     own = {hook.name: module.__dict__[hook.name] for hook in _hooks_of(module, SpectralNormHook)}
-    plain = {name: tensor.detach() for name, tensor in own.items()}
+    plain = {hook.name: _detached(module, hook) for hook in _hooks_of(module, SpectralNormHook)}
     custom = getattr(type(module), "__deepcopy__", None)
     if custom is not None:
         module.__dict__.update(plain)

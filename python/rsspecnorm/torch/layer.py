@@ -10,6 +10,7 @@ from rsspecnorm.torch import eager, recompute
 from rsspecnorm.torch.layout import checked_dim, matrix_shape
 from rsspecnorm.torch.memory import Kept
 from rsspecnorm.torch.options import with_eps, with_iterations
+from rsspecnorm.torch.path import outlives_call
 from rsspecnorm.torch.rows import Plan, Weight
 from rsspecnorm.torch.scaling import accumulator
 from rsspecnorm.torch.steps import normalize, normalize_shortly
@@ -63,8 +64,12 @@ class Layer:
         return self._sigma
 
     def found(self, sigma: Sigma) -> None:
-        """Take note of a sigma; it becomes a tensor when somebody asks."""
-        self._sigma = sigma
+        """Take note of a sigma; it becomes a tensor when somebody asks.
+
+        One that belongs to a program being made, or transformed, means nothing afterwards.
+        """
+        if isinstance(sigma, tuple) or outlives_call(sigma):
+            self._sigma = sigma
 
     def __call__(self, weight: Tensor, u: Tensor, v: Tensor, *, training: bool) -> Tensor:
         """Return the normalised weight; in training the vectors move."""

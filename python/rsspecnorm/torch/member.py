@@ -13,6 +13,7 @@ from torch.nn.utils import parametrize
 from rsspecnorm.torch import recompute, scaled
 from rsspecnorm.torch.layout import default_dim
 from rsspecnorm.torch.parametrizations import SpectralNorm
+from rsspecnorm.torch.path import in_transform
 from rsspecnorm.torch.rows import Weight
 from rsspecnorm.torch.views import storage_address
 
@@ -128,6 +129,12 @@ class GroupMember(SpectralNorm):
         first = self._home[0]._modules["0"]
         return type(weight) not in _WHOLE or first is not self or weight.ndim <= 1
 
+    def is_on(self, module: nn.Module, name: str) -> bool:
+        """Whether the parametrization is still on the layer."""
+        every: Any = module._modules.get("parametrizations")
+        listed = None if every is None else every._modules.get(name)
+        return listed is self._home[0] and self in listed._modules.values()
+
     def places(self, row: Weight) -> Arrays | None:
         """Return the arrays of a layer expected to divide its output, and so to need no share."""
         return scaled.places_of(row.weight, row.u, row.v, self) if self.turn.scales else None
@@ -213,7 +220,7 @@ def _use_up(turn: ReferenceType[Turn], _: Tensor) -> None:
 
 def _address(weight: Tensor) -> int:
     """Return where a weight's memory is, which `weight.data = other` changes."""
-    if torch.compiler.is_compiling() or weight.layout is not torch.strided:
+    if torch.compiler.is_compiling() or weight.layout is not torch.strided or in_transform():
         return 0
     return storage_address(weight)
 

@@ -141,7 +141,11 @@ def take_off(module: nn.Module, name: str, *, leave_parametrized: bool = True) -
     made: Any = type(module)
     own = {key: value for key, value in vars(made).items() if key not in _OF_EVERY_CLASS}
     module.__class__ = type(made)(made.__name__, made.__bases__, own)
+    listed: Any = module.parametrizations[name]
+    training = listed.training
+    listed.eval()  # the values that stay are those of the last use: no further iteration
     parametrize.remove_parametrizations(module, name, leave_parametrized=leave_parametrized)
+    listed.train(training)
 
 
 class SpectralNorm(Adjustable, nn.Module):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from torch._subclasses import FakeTensor
 from torch.autograd import forward_ad
 
 from rsspecnorm.torch.views import bfloat16
@@ -81,6 +82,17 @@ def eager_open() -> bool:
         and core_open()
         and torch._C._len_torch_dispatch_stack() == 0
         and torch._C._get_tracing_state() is None
+    )
+
+
+def outlives_call(tensor: Tensor) -> bool:
+    """Whether a tensor is no stand-in of an export or of a transform."""
+    if torch.compiler.is_dynamo_compiling():
+        return True
+    return not (
+        isinstance(tensor, FakeTensor)
+        or torch._is_functional_tensor(tensor)
+        or torch._C._functorch.is_functorch_wrapped_tensor(tensor)
     )
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from rsspecnorm.torch.group import SpectralNormGroup
 from rsspecnorm.torch.hook import SpectralNormHook, remove_spectral_norm
 from rsspecnorm.torch.parametrizations import SpectralNorm, take_off
 
@@ -116,14 +117,14 @@ def fold(model: nn.Module) -> nn.Module:
             ):
                 remove_spectral_norm(module, found.name)
             elif parametrize.is_parametrized(module, found.name):
-                _fold_parametrization(module, found.name)
+                take_off(module, found.name)
+    for group in _groups_of(model):
+        group._let_go()
     return model
 
 
-def _fold_parametrization(module: nn.Module, name: str) -> None:
-    """Remove without the iteration that a read in training mode makes."""
-    steps = module.parametrizations[name]
-    training = steps.training
-    steps.eval()
-    take_off(module, name)
-    steps.train(training)
+def _groups_of(model: nn.Module) -> list[SpectralNormGroup]:
+    """Return the groups that wait for forwards of a model, or of its parts."""
+    hooks = [hook for module in model.modules() for hook in module._forward_pre_hooks.values()]
+    owners = (getattr(hook, "__self__", None) for hook in hooks)
+    return [owner for owner in owners if isinstance(owner, SpectralNormGroup)]

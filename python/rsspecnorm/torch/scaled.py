@@ -1,8 +1,8 @@
 """Layers that divide what their weight gives, in place of the weight.
 
 ``(W / d) x`` is ``(W x) / d``. Where a batch is small beside the weight, a training step or an
-evaluation then neither writes `W / d` nor reads it again, forward or backward. In the symbols of `scaling`, with
-`D` the gradient of a layer's output `Y x`,
+evaluation then neither writes `W / d` nor reads it again, forward or backward. In the symbols of
+`scaling`, with `D` the gradient of a layer's output `Y x`,
 
     dx = s W' D,    dW = s G - a <G, Y> u v',    G = D x',    <G, Y> = <dx, x> = <D, Y x>
 

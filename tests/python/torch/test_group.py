@@ -431,3 +431,75 @@ def test_removing_a_group_leaves_copies_as_they_are():
     other = copy.deepcopy(net)
     group.remove()
     assert other[0].weight.shape == net[0].weight.shape
+
+
+class Half(nn.Module):
+    def forward(self, weight):
+        return weight * 0.5
+
+
+def two_layers():
+    return nn.Sequential(nn.Linear(6, 8), nn.Linear(8, 3))
+
+
+def test_folding_releases_the_model():
+    net, x = two_layers().eval(), torch.randn(2, 6)
+    group = SpectralNormGroup(net)
+    expected = net(x)
+    fold(net)
+    assert not net._forward_pre_hooks
+    assert not net._forward_hooks
+    assert group.sigma == {}
+    torch.testing.assert_close(net(x), expected)
+    # Not even the shapes are the group's business any more.
+    net[0].weight.data, net[0].bias.data = net[0].weight.data[:5], net[0].bias.data[:5]
+    net[1].weight.data = net[1].weight.data[:, :5]
+    assert net(x).shape == (2, 3)
+
+
+def test_layers_that_lost_their_normalisation_are_forgotten():
+    net, x = two_layers(), torch.randn(2, 6)
+    group = SpectralNormGroup(net)
+    fold(net[0])
+    net(x)
+    assert list(group.sigma) == ["1.weight"]
+    parametrize.remove_parametrizations(net[1], "weight")
+    net(x)
+    assert group.sigma == {}
+    assert not net._forward_pre_hooks
+
+
+def test_removal_leaves_what_came_later():
+    net = two_layers()
+    group = SpectralNormGroup(net)
+    fold(net)
+    SpectralNormGroup(net[0])
+    spectral_norm(net[1])
+    parametrize.register_parametrization(net[1], "weight", Half())
+    group.remove()
+    assert [len(layer.parametrizations.weight) for layer in net] == [1, 2]
+
+
+def test_removal_after_another_parametrization_makes_no_step():
+    layer = nn.Linear(6, 5)
+    parametrize.register_parametrization(layer, "weight", Half())
+    group = SpectralNormGroup([layer], init_iterations=0)
+    layer(torch.randn(2, 6))
+    expected = layer.eval().weight.detach()
+    layer.train()
+    group.remove(leave_normalized=True)
+    torch.testing.assert_close(layer.weight.detach(), expected)
+
+
+def test_layers_are_looked_at_before_any_is_changed():
+    layer = nn.Linear(6, 6)
+    with pytest.raises(ValueError, match="has no parameter or buffer"):
+        SpectralNormGroup([layer, nn.ReLU()])
+    assert type(layer) is nn.Linear
+
+
+def test_layer_given_twice_is_normalised_once():
+    layer = nn.Linear(6, 6)
+    group = SpectralNormGroup([layer, layer])
+    assert len(layer.parametrizations.weight) == 1
+    assert list(group.sigma) == ["0.weight"]

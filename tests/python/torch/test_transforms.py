@@ -2,6 +2,7 @@
 
 import copy
 import io
+import pickle
 
 import pytest
 import torch
@@ -206,3 +207,54 @@ def test_force_device_path_closes(path):
         with rsspecnorm.torch.force_device_path():
             assert not core_serves(weight)
         assert core_serves(weight)
+
+
+def transformed(model, x):
+    """Return what each transform of `torch.func` makes of a model over its parameters."""
+    params = {name: p.detach() for name, p in model.named_parameters()}
+
+    def call(params):
+        return torch.func.functional_call(model, params, (x,))
+
+    two = {name: torch.stack([p, 1.5 * p]) for name, p in params.items()}
+    slopes = torch.func.grad(lambda params: call(params).square().sum())(params)
+    return [
+        *slopes.values(),
+        torch.vmap(call, randomness="same")(two),
+        torch.func.jvp(call, (params,), (params,))[1],
+    ]
+
+
+@pytest.mark.parametrize("rows", [2, 3000])
+def test_group_is_transformed_over_its_parameters(rows):
+    grouped = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3)).double()
+    single = copy.deepcopy(grouped)
+    SpectralNormGroup(grouped)
+    for layer in (single[0], single[2]):
+        rsspecnorm.torch.parametrizations.spectral_norm(layer)
+    single.load_state_dict(grouped.state_dict())
+    x = torch.randn(rows, 6, dtype=torch.float64)
+    pair = [transformed(model.eval(), x) for model in (grouped, single)]
+    for ours, expected in zip(*pair, strict=True):
+        torch.testing.assert_close(ours, expected)
+
+
+def exported(model, x):
+    torch.export.export(model, (x,))
+
+
+@pytest.mark.parametrize("use", [exported, transformed])
+@pytest.mark.parametrize("kind", ["front", "group"])
+def test_nothing_is_left_of_a_program_that_was_made(front, use, kind):
+    layer = nn.Linear(6, 8)
+    model = nn.Sequential(layer if kind == "group" else front.apply(layer)).eval()
+    if kind == "group":
+        SpectralNormGroup(model)
+    x = torch.randn(3, 6)
+    expected = model(x)
+    sigma = float(rsspecnorm.torch.module_sigma(model[0]))
+    use(model, x)
+    assert float(rsspecnorm.torch.module_sigma(model[0])) == pytest.approx(sigma)
+    torch.testing.assert_close(copy.deepcopy(model)(x), expected)
+    if front is HOOK and kind == "front" and use is exported:
+        torch.testing.assert_close(pickle.loads(pickle.dumps(model))(x), expected)  # noqa: S301
