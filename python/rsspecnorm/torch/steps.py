@@ -143,6 +143,9 @@ def _store(buffers: list[Tensor], values: Sequence[Tensor]) -> None:
 
 
 def _store_in_transform(buffer: Tensor, value: Tensor) -> None:
+    if torch._is_functional_tensor(value):  # `functionalize` is at work: the values are behind it
+        torch._sync(value)
+        value = torch._from_functional_tensor(value)
     # `vmap` has no rule for `out=`, and `grad` allows a captured tensor to be written no other way.
     if torch._C._functorch.is_batchedtensor(buffer):
         buffer.copy_(value)

@@ -258,3 +258,18 @@ def test_nothing_is_left_of_a_program_that_was_made(front, use, kind):
     torch.testing.assert_close(copy.deepcopy(model)(x), expected)
     if front is HOOK and kind == "front" and use is exported:
         torch.testing.assert_close(pickle.loads(pickle.dumps(model))(x), expected)  # noqa: S301
+
+
+@pytest.mark.parametrize("kind", ["front", "group"])
+def test_functionalized_model_takes_the_same_steps(front, kind):
+    model = nn.Sequential(nn.Linear(6, 8) if kind == "group" else front.apply(nn.Linear(6, 8)))
+    if kind == "group":
+        SpectralNormGroup(model)
+    twin, x = copy.deepcopy(model), torch.randn(2, 6)
+    for _ in range(2):
+        out = torch.func.functionalize(model)(x)
+        torch.testing.assert_close(out, twin(x))
+    for ours, expected in zip(model.buffers(), twin.buffers(), strict=True):
+        torch.testing.assert_close(ours, expected)
+    copy.deepcopy(model)
+    assert float(rsspecnorm.torch.module_sigma(model[0])) > 0
