@@ -219,10 +219,11 @@ def _use_up(turn: ReferenceType[Turn], _: Tensor) -> None:
 
 
 def _address(weight: Tensor) -> int:
-    """Return where a weight's memory is, which `weight.data = other` changes."""
-    if torch.compiler.is_compiling() or weight.layout is not torch.strided or in_transform():
+    """Return where a weight's memory is, which `weight.data = other` changes; 0 if not known."""
+    if torch.compiler.is_compiling() or in_transform():
         return 0
-    return storage_address(weight)
+    has_one = weight.layout is torch.strided and (weight.is_cpu or weight.is_cuda)
+    return storage_address(weight) if has_one else 0
 
 
 def _version(weight: Tensor) -> int | None:

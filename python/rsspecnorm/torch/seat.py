@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-import torch
 from torch import nn
 
 from rsspecnorm.torch.path import is_plain
@@ -39,7 +38,7 @@ class Seat:
 
     def arrays(self, weight: Tensor, u: Tensor, v: Tensor) -> Arrays | None:
         """Return the arrays; None for what does not lie as the core has it, rows first."""
-        if weight.layout is not torch.strided:
+        if not is_plain(weight):  # other tensors need not have an address
             return None
         known, place = self._known, _place(weight, u, v)
         if known is not None:
@@ -81,8 +80,7 @@ def _place(weight: Tensor, u: Tensor, v: Tensor) -> tuple[Any, ...]:
 
 def _fits(weight: Tensor, u: Tensor, v: Tensor) -> bool:
     return (
-        is_plain(weight)
-        and is_plain(u)
+        is_plain(u)
         and is_plain(v)
         and weight.is_contiguous()
         and not weight.is_neg()  # of which only a copy can be read
