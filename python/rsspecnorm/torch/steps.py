@@ -143,7 +143,8 @@ def _store(buffers: list[Tensor], values: Sequence[Tensor]) -> None:
 
 
 def _store_in_transform(buffer: Tensor, value: Tensor) -> None:
-    if torch._is_functional_tensor(value):  # `functionalize` is at work: the values are behind it
+    # `functionalize` has its values behind others.
+    if not torch.compiler.is_compiling() and torch._is_functional_tensor(value):
         torch._sync(value)
         value = torch._from_functional_tensor(value)
     # `vmap` has no rule for `out=`, and `grad` allows a captured tensor to be written no other way.
