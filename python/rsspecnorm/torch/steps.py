@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def normalize(weights: Sequence[Weight], plan: Plan) -> list[Normalized]:
     """Normalise every weight; with `plan.n_iter` > 0 also store the new vectors in place."""
     places = _places(weights) if eager_open() else []
-    if len(places) == len(weights):  # in the usual case there is nothing to sort
+    if places and len(places) == len(weights):  # as a rule there is nothing to sort
         return eager.normalize(weights, places, plan)
     results: list[Normalized | None] = [None] * len(weights)
     for (run, *_), members in _batches(weights).items():
