@@ -13,14 +13,14 @@
 //!
 //! Blocks of a matrix in double precision are multiplied with a copy in single (`operator::narrowed`), and the
 //! last pass is over the matrix itself. Large ones in single precision have a copy in integers
-//! (`operator::fixed`), whose rounding counts towards the bound; the noise is then measured at the copy.
+//! (`operator::fixed`), whose rounding counts towards the bound; the noise is then what it is taken to be.
 //!
 //! | here | Golub and Underwood, The block Lanczos method (1977) |
 //! |---|---|
 //! | `alpha`, `beta` | M_s and R_s, the blocks of the band matrix |
 
 use crate::error::Error;
-use crate::kernels::panel::{Panel, entry, set_column};
+use crate::kernels::panel::{Panel, set_column};
 use crate::kernels::reduce::dot;
 use crate::operator::{BlockOperator, BlockPartials, SAFE_RANGE};
 use crate::scalar::{exponent, power_of_two};
@@ -28,7 +28,7 @@ use crate::simd::Aligned;
 
 use super::banded::{Banded, Pair};
 use super::block_basis::{BlockBasis, orthonormal};
-use super::block_progress::{NOISE_SAFETY, Progress};
+use super::block_progress::{NOISE, NOISE_SAFETY, Progress};
 use super::block_stopping::Criteria;
 use super::lanczos::{Entries, Found, Others, Outcome, Settings, Vectors};
 use super::start;
@@ -239,14 +239,9 @@ impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
         let theta = dot(level, &t, &t);
         let lambda = dot(level, &z, &z) / theta;
         let blur = self.distance(&z, norm);
-        let noise = match self.op.rounding() > 0.0 {
-            true => {
-                let image = self.image(&right)?;
-                self.distance(&image, norm)
-            }
-            false => blur,
-        };
         let residual_squared = theta * (lambda - theta).max(0.0);
+        // What a copy is off by tells nothing of the noise of single precision.
+        let noise = if self.op.rounding() > 0.0 { NOISE * theta } else { blur };
         self.progress.measure(theta, residual_squared, noise, blur);
         if believed && !self.is_reached() {
             return Ok(None);
@@ -266,23 +261,6 @@ impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
             vectors: self.settings.vectors.then(|| Vectors::from_pass(level, right, &t, &mut z)),
             others: self.others(),
         }))
-    }
-
-    /// What blocks are multiplied with takes a vector to, the mean over scales at which it is rounded differently.
-    fn image(&mut self, x: &[f64]) -> Result<Vec<f64>, Error> {
-        let scale = |c: usize| 1.0 / (2 * c + 1) as f64;
-        let last = self.v.clone();
-        for c in 0..B {
-            let column: Vec<f64> = x.iter().map(|x| x * scale(c)).collect();
-            set_column(&mut self.v, c, &column);
-        }
-        self.next_pass()?;
-        self.v = last;
-        let mean = |i: usize| {
-            let z = entry(&self.z, i);
-            (0..B).map(|c| f64::from(z[c]) / scale(c)).sum::<f64>() / B as f64
-        };
-        Ok((0..x.len()).map(mean).collect())
     }
 
     fn others(&self) -> Vec<Vec<f64>> {

@@ -14,6 +14,9 @@ const NOISE_SPREAD: f64 = 1.1;
 /// counted as if it lay along the top singular vector, where by chance `1 / sqrt(n)` of it does.
 pub(super) const NOISE_SAFETY: f64 = 3.0;
 
+/// The share of the change before that a change is below while they fall: of a Gaussian they halve.
+const FALL: f64 = 0.75;
+
 /// What the steps so far tell.
 #[derive(Debug)]
 pub(super) struct Progress {
@@ -63,7 +66,10 @@ impl Default for Progress {
 impl Progress {
     pub(super) fn step(&mut self, theta: f64, residual_squared: f64, criteria: &Criteria) {
         let lambda = (theta + residual_squared / theta).max(self.lambda);
-        let is_calm = lambda - self.lambda <= criteria.calm_change() * lambda;
+        let (rise, [any, falling]) = (lambda - self.lambda, criteria.calm_changes());
+        // The value of a pair that is not told apart yet rises evenly, however slowly.
+        let falls = rise <= FALL * self.rise * self.lambda;
+        let is_calm = rise <= any * lambda || falls && rise <= falling * lambda;
         self.rise = 1.0 - self.lambda / lambda;
         self.calm_steps = if is_calm { self.calm_steps + 1 } else { 0 };
         self.n_steps += 1;

@@ -41,6 +41,22 @@ const FIRST_WIDTH: f64 = 1e-6;
 /// missed their tolerance with 10 of them and 2 with 60, which cost a Gaussian one pass in 100.
 const REACH: f64 = 60.0;
 
+/// How far short of its goal a value may still be thought to be.
+struct Margins {
+    /// A change of sigma that counts as none while changes fall from step to step, relative to `rtol`.
+    falling: f64,
+    /// Kato-Temple's bound, relative to `rtol`.
+    error: f64,
+}
+
+/// A change of sigma that counts as none, relative to `rtol`.
+const CALM: f64 = 0.1;
+
+const MARGINS: Margins = Margins { falling: CALM, error: 1.0 };
+
+/// The same of three vectors at a copy in integers, which gives way where values crowd (decision 0016).
+const MARGINS_AT_COPY: Margins = Margins { falling: 2.0 * CALM, error: 5.0 };
+
 /// How many times its last rise a value may rise yet.
 const FAR: f64 = 30.0;
 
@@ -83,12 +99,18 @@ impl Criteria {
         }
     }
 
-    /// A relative change of sigma squared that counts as none.
-    pub(super) fn calm_change(&self) -> f64 {
+    /// Relative changes of sigma squared that count as none: at any time, and while they fall.
+    pub(super) fn calm_changes(&self) -> [f64; 2] {
         match self.target {
-            Target::Rtol(rtol) | Target::Candidate(rtol) => 2.0 * rtol / 10.0,
-            Target::Width { .. } => 0.0,
+            Target::Rtol(rtol) | Target::Candidate(rtol) => {
+                [CALM, self.margins().falling].map(|share| 2.0 * share * rtol)
+            }
+            Target::Width { .. } => [0.0; 2],
         }
+    }
+
+    fn margins(&self) -> &'static Margins {
+        if self.rounding > 0.0 { &MARGINS_AT_COPY } else { &MARGINS }
     }
 
     /// Whether the digits asked for are those that single precision takes pains to give.
@@ -115,7 +137,7 @@ impl Criteria {
             Target::Rtol(rtol) => {
                 // Of a crowd that is far narrower than what is asked for, the finer goal makes less.
                 let meets = |rtol| {
-                    has_small_error(progress, matrix, rtol)
+                    has_small_error(progress, matrix, rtol, self.margins().error)
                         && self.is_alone(progress, matrix, witnesses, rtol)
                 };
                 progress.calm_steps >= 2
@@ -284,11 +306,16 @@ fn christoffel(ncols: usize, failure_prob: f64, n_witnesses: usize) -> Christoff
     Christoffel::new(ncols, failure_prob.powf(1.0 / n_witnesses as f64), 1.0)
 }
 
-/// Whether Kato-Temple's bound on the error of sigma is below `rtol`, given that the value belongs
-/// to the top.
-fn has_small_error<const B: usize>(progress: &Progress, matrix: &Banded<B>, rtol: f64) -> bool {
+/// Whether Kato-Temple's bound on the error of sigma is below `rtol`, or so many times as much, given that the
+/// value belongs to the top.
+fn has_small_error<const B: usize>(
+    progress: &Progress,
+    matrix: &Banded<B>,
+    rtol: f64,
+    factor: f64,
+) -> bool {
     let (theta, residual_squared) = (progress.theta, progress.whole_residual_squared());
-    let gap = residual_squared / (2.0 * rtol * theta);
+    let gap = residual_squared / (2.0 * factor * rtol * theta);
     residual_squared.sqrt() <= 2.0 * rtol * theta || matrix.count_above(theta - gap) <= 1
 }
 

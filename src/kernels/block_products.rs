@@ -9,8 +9,8 @@ use super::lift::{Ahead, Lift};
 use super::panel::{PANEL, Panel, head};
 use super::rows::Strip;
 
-/// Panels over which a product is summed in lanes, before a scalar takes it: those of `X` stay in a first-level
-/// cache while the rows of a strip pass by.
+/// Panels of a row over which a product is summed in lanes, before a scalar takes it: those of `X` stay in a
+/// first-level cache while the rows of a strip pass by.
 const TILE: usize = 64;
 
 /// `t[i] += row_i . X` for every row of the strip, the first entry of `X` in lane `lead`.
@@ -27,19 +27,20 @@ pub(super) fn products<S, T, const SCALED: bool, const B: usize>(
     S: Simd,
     T: Load<f32, 16>,
 {
-    for first in (0..(strip.columns.len() * T::VECTORS).div_ceil(PANEL)).step_by(TILE) {
-        let (tile, ahead) = (cut(strip, first), cut(ahead, first));
+    for k in (0..strip.columns.len().div_ceil(PANEL)).step_by(TILE) {
+        let (tile, ahead) = (cut(strip, k), cut(ahead, k));
+        let first = k * T::VECTORS;
         // With lanes before the first entry, two tiles share the panel in which the first of them ends.
         let end = first + (lead + tile.columns.len() * T::VECTORS).div_ceil(PANEL);
         tile_products(lift, &tile, &ahead, (&x[first..end], lead), t);
     }
 }
 
-/// The columns of a tile, whose first is the first of panel `k`.
+/// The columns of a tile, whose first is the first of panel `k` of the row.
 #[inline(always)]
 fn cut<'a, T: Load<f32, 16>>(strip: &Strip<'a, T>, k: usize) -> Strip<'a, T> {
-    let start = strip.columns.start + k * PANEL / T::VECTORS;
-    let end = start + TILE * PANEL / T::VECTORS;
+    let start = strip.columns.start + k * PANEL;
+    let end = start + TILE * PANEL;
     Strip { columns: start..end.min(strip.columns.end), ..strip.clone() }
 }
 

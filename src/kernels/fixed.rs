@@ -35,6 +35,10 @@ const LOWER: u32 = 0xffff;
 /// What may be lost of a sum of squares in single precision.
 const LOST: f64 = 1e-3;
 
+/// Numbers of a row that are looked at before more of the next one are fetched: few, since a core waits for few
+/// lines at a time.
+const PIECE: usize = 256;
+
 /// Makes integers of `rows` of `A`, each row in steps of its own, and gathers the [`Moments`] of what
 /// they were.
 pub(crate) struct FixRows<'a, 'w> {
@@ -58,8 +62,12 @@ impl Kernel for FixRows<'_, '_> {
         let out = self.out.chunks_mut(self.stride).zip(self.squares);
         for (i, (out, square)) in self.rows.zip(out) {
             let row = self.a.row(i);
-            let (max_abs, sum_of_squares) = row_moments::<S, f32, f64, 8>(s, row, 1.0);
-            moments = moments.join(Moments { max_abs, sum_of_squares });
+            // One half of the next row is fetched as this one is looked at, the other as it is rounded.
+            let next = if i + 1 < end { self.a.row(i + 1) } else { &[] };
+            let (early, late) = next.split_at(next.len() / 2);
+            let of_row = look(s, row, early);
+            moments = moments.join(of_row);
+            let Moments { max_abs, .. } = of_row;
             if max_abs < LEAST {
                 out.fill(0);
                 (*square, off) = (0.0, off + ncols * max_abs * max_abs);
@@ -67,8 +75,7 @@ impl Kernel for FixRows<'_, '_> {
             }
             let (step, steps) = (max_abs as f32 / LARGEST, LARGEST / max_abs as f32);
             *square = step * step;
-            let next = if i + 1 < end { self.a.row(i + 1) } else { &[] };
-            let sum = f64::from(fix_row(s, (row, next), steps, out)) * (1.0 + LOST);
+            let sum = f64::from(fix_row(s, (row, late), steps, out)) * (1.0 + LOST);
             let of_row = f64::from(step) * (sum.sqrt() + OFF_BY_STEPS * ncols.sqrt());
             off += of_row * of_row;
         }
@@ -76,8 +83,23 @@ impl Kernel for FixRows<'_, '_> {
     }
 }
 
-/// Stores the integers nearest to `steps * row`; the sum of the squares of what they are off by. The row that comes
-/// next is fetched meanwhile.
+/// The moments of a row; what comes `next` is fetched meanwhile.
+#[inline(always)]
+fn look<S: Simd>(s: S, row: &[f32], next: &[f32]) -> Moments {
+    let mut moments = Moments::EMPTY;
+    let mut ahead = next.chunks(PIECE / 2);
+    for piece in row.chunks(PIECE) {
+        for line in ahead.next().unwrap_or_default().chunks(WORDS) {
+            s.prefetch(&line[0]);
+        }
+        let (max_abs, sum_of_squares) = row_moments::<S, f32, f64, 8>(s, piece, 1.0);
+        moments = moments.join(Moments { max_abs, sum_of_squares });
+    }
+    moments
+}
+
+/// Stores the integers nearest to `steps * row`; the sum of the squares of what they are off by. What comes
+/// `next` is fetched meanwhile.
 #[inline(always)]
 fn fix_row<S: Simd>(s: S, (row, next): (&[f32], &[f32]), steps: f32, words: &mut [i32]) -> f32 {
     let splat = <S as Lanes<f32, 16>>::splat;
@@ -86,9 +108,8 @@ fn fix_row<S: Simd>(s: S, (row, next): (&[f32], &[f32]), steps: f32, words: &mut
     let (mut upper, mut lower, mut fractions) = ([0.0; WORDS], [0.0; WORDS], [0.0; WORDS]);
     let pairs = row.chunks(2 * WORDS).zip(words.as_chunks_mut::<WORDS>().0);
     for (k, (pair, words)) in pairs.enumerate() {
-        if let Some(next) = next.get(2 * WORDS * k..2 * WORDS * (k + 1)) {
-            s.prefetch(&next[0]);
-            s.prefetch(&next[WORDS]);
+        if let Some(number) = next.get(WORDS * k) {
+            s.prefetch(number);
         }
         let (first, second) = pair.split_at(pair.len().min(WORDS));
         let x = <f32 as Load<f32, 16>>::load_first(s, second);

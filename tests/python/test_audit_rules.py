@@ -187,10 +187,21 @@ def test_quiet_has_no_notes_but_findings(model):
     assert failures(audit(model, "-q", "--fail-above", "2", code=1))
 
 
-def test_plot_is_a_png(model, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("p.png", b"\x89PNG\r\n\x1a\n"),
+        ("p", b"\x89PNG\r\n\x1a\n"),
+        ("p.v2", b"\x89PNG\r\n\x1a\n"),
+        ("p.jpg", b"\xff\xd8\xff"),
+        ("p.PDF", b"%PDF-"),
+        ("p.svg", b"<?xml"),
+    ],
+)
+def test_plot_is_what_its_name_says_and_else_a_png(model, tmp_path, name, start):
     pytest.importorskip("matplotlib")
-    audit(model, "--plot", tmp_path / "p.png")
-    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    audit(model, "--plot", tmp_path / name)
+    assert (tmp_path / name).read_bytes().startswith(start)
     assert not list(tmp_path.glob(".*"))
 
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _MAX_NAMES = 80
 _NAME_LENGTH = 48
 
+# What a picture may be besides PNG, by the ending of its file's name.
+_OTHER_FORMATS = ("jpg", "jpeg", "pdf", "svg")
+
 
 def require(path: str) -> None:
     """
@@ -26,7 +29,7 @@ def require(path: str) -> None:
     Parameters
     ----------
     path : str
-        The PNG file.
+        The file.
 
     Raises
     ------
@@ -51,7 +54,8 @@ def draw(rows: Sequence[Row], path: str) -> None:
     rows : sequence of dict
         One point each; those without a finite value are left out.
     path : str
-        The PNG file, which appears whole or not at all.
+        The file, which appears whole or not at all: a JPEG, PDF or SVG where its name ends so, else
+        a PNG.
     """
     from matplotlib.figure import Figure
 
@@ -67,7 +71,12 @@ def draw(rows: Sequence[Row], path: str) -> None:
         lower.set_xlabel("matrix, in the order of the report")
     with Replacement(path) as name, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a name may have letters that the font lacks
-        figure.savefig(name, format="png", dpi=120)
+        figure.savefig(name, format=_format(path), dpi=120)
+
+
+def _format(path: str) -> str:
+    ending = path.rpartition(".")[2].lower()
+    return ending if ending in _OTHER_FORMATS else "png"
 
 
 def _points(axes: Any, rows: Sequence[Row], column: str, label: str) -> None:  # noqa: ANN401
