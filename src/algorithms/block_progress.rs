@@ -108,3 +108,7 @@ impl Progress {
         self.residual_squared + blur * blur
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/rust/unit/block_progress.rs"]
+mod tests;
