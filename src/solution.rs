@@ -101,7 +101,7 @@ pub(crate) fn solve_unit<R: Runner + Copy>(
     let wanted = Wanted {
         second: request.second || request.vectors,
         vectors: request.vectors,
-        modulus: sink.sigma.is_none(),
+        details: sink.sigma.is_none() || !matches!(request.goal, Goal::Rtol(_)),
     };
     for i in (0..unit.len()).map(|k| unit.index(k)) {
         let matrix = &batch.get(i);
@@ -210,6 +210,7 @@ fn iterate<R: Runner + Copy>(
         v0,
         vectors: request.vectors,
         value_alone: !wanted.second && !matches!(request.goal, Goal::Rigorous { .. }),
+        details: wanted.details,
         others: Others::default(),
     };
     let upright = matrix.upright().1;
@@ -326,7 +327,7 @@ impl Solution {
         };
         let entries = Entries {
             max_abs: match ldexp(entries.max_abs, exponent) {
-                part if matrix.complex && wanted.modulus => complex::modulus(level, matrix, part),
+                part if matrix.complex && wanted.details => complex::modulus(level, matrix, part),
                 part => part,
             },
             fro: ldexp(entries.sum_of_squares.sqrt(), exponent),

@@ -13,6 +13,9 @@ const MAX_BAND: usize = 4;
 /// counts, and its vector is still good to the square root of that.
 const SETTLED: f64 = 1e-13;
 
+/// A relative residual with which it has arrived as well.
+const SMALL_RESIDUAL: f64 = 1e-9;
+
 /// Steps after which an iteration that converges cubically has long arrived.
 const MAX_STEPS: usize = 12;
 
@@ -40,6 +43,7 @@ pub(super) struct Pair {
 }
 
 /// `T - x = L D L'`.
+#[derive(Default)]
 struct Factors<const B: usize> {
     lower: Vec<Row>,
     pivots: Vec<f64>,
@@ -129,9 +133,9 @@ impl<const B: usize> Banded<B> {
 
     /// Inverse iteration for each value. Equal values may give equal vectors.
     fn vectors(&self, values: &[f64]) -> Vec<Vec<f64>> {
-        let mut vectors: Vec<Vec<f64>> = Vec::new();
+        let (mut vectors, mut factors) = (Vec::<Vec<f64>>::new(), Factors::default());
         for (k, &value) in values.iter().enumerate() {
-            let factors = self.factors(value);
+            self.factor(value, &mut factors);
             // No start is orthogonal to all that came before.
             let entry = |i: usize| 1.0 + ((i * (k + 1)) % 7) as f64;
             let mut x: Vec<f64> = (0..self.order).map(entry).collect();
@@ -162,11 +166,15 @@ impl<const B: usize> Banded<B> {
         normalize(&mut x);
         let mut theta = self.quotient(&x);
         let mut shift = if shift > theta { shift } else { theta };
+        let mut factors = Factors::default();
         for _ in 0..MAX_STEPS {
-            self.factors(shift).solve(&mut x);
-            normalize(&mut x);
+            self.factor(shift, &mut factors);
+            factors.solve(&mut x);
+            // A unit vector is solved for, so the length of the solution is one over its residual at the shift.
+            let length = normalize(&mut x);
             let next = self.quotient(&x);
-            let done = (next - theta).abs() <= SETTLED * next.abs();
+            let done = (next - theta).abs() <= SETTLED * next.abs()
+                || length * SMALL_RESIDUAL * next.abs() >= 1.0;
             (theta, shift) = (next, next);
             if done {
                 break;
@@ -211,14 +219,17 @@ impl<const B: usize> Banded<B> {
         sums.into_iter().fold(0.0, f64::max) * (1.0 + 8.0 * f64::EPSILON)
     }
 
-    fn factors(&self, x: f64) -> Factors<B> {
-        let mut lower = Vec::with_capacity(self.order);
-        let mut pivots = Vec::with_capacity(self.order);
+    /// The factorisation at `x`, in the room of another.
+    fn factor(&self, x: f64, factors: &mut Factors<B>) {
+        let Factors { lower, pivots } = factors;
+        lower.clear();
+        pivots.clear();
+        lower.reserve(self.order);
+        pivots.reserve(self.order);
         self.eliminate(x, |row, pivot| {
             lower.push(row);
             pivots.push(pivot);
         });
-        Factors { lower, pivots }
     }
 
     /// Hands out the rows of `L` and the pivots one after the other.
@@ -265,17 +276,19 @@ impl<const B: usize> Factors<B> {
     }
 }
 
-/// Scales to a unit vector; a vector without a direction becomes the first axis.
-fn normalize(x: &mut [f64]) {
+/// Scales to a unit vector and returns the length there was; a vector without a direction becomes the first
+/// axis, of no length.
+fn normalize(x: &mut [f64]) -> f64 {
     let largest = x.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
     if !(largest > 0.0 && largest.is_finite()) {
         x.fill(0.0);
         x[0] = 1.0;
-        return;
+        return 0.0;
     }
     x.iter_mut().for_each(|x| *x /= largest);
     let norm = x.iter().map(|x| x * x).sum::<f64>().sqrt();
     x.iter_mut().for_each(|x| *x /= norm);
+    largest * norm
 }
 
 #[cfg(test)]

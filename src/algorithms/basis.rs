@@ -32,7 +32,7 @@ impl Basis {
     /// No vectors, of length `n`, of which at most `n` will come.
     pub(crate) fn new(n: usize) -> Self {
         let stride = n.next_multiple_of(LANES);
-        let rows = Aligned::zeros(stride * n.min(CAPACITY));
+        let rows = Aligned::with_capacity(stride * n.min(CAPACITY));
         Self { n, stride, len: 0, rows, coefficients: Vec::new(), before: Vec::new() }
     }
 
@@ -44,11 +44,7 @@ impl Basis {
     /// Appends a unit vector.
     pub(crate) fn push(&mut self, v: &[f64]) {
         let used = self.len * self.stride;
-        if used == self.rows.len() {
-            let mut larger = Aligned::zeros(2 * used);
-            larger[..used].copy_from_slice(&self.rows);
-            self.rows = larger;
-        }
+        self.rows.grow(self.stride);
         self.rows[used..used + self.n].copy_from_slice(v);
         self.len += 1;
     }

@@ -50,7 +50,7 @@ impl<const B: usize> BlockBasis<B> {
     pub(super) fn new(n: usize) -> Self {
         let stride = n.next_multiple_of(PANEL);
         let capacity = if n < LONG { CAPACITY } else { 4 * CAPACITY };
-        let rows = Aligned::zeros(stride * B * capacity);
+        let rows = Aligned::with_capacity(stride * B * capacity);
         Self { n, stride, len: 0, rows, before: Vec::new(), products: Vec::new() }
     }
 
@@ -62,12 +62,8 @@ impl<const B: usize> BlockBasis<B> {
     /// Appends a block of orthonormal vectors.
     pub(super) fn push(&mut self, block: &[Panel<B>]) {
         let used = self.len * self.stride;
-        if used == self.rows.len() {
-            let mut larger = Aligned::zeros(2 * used);
-            larger[..used].copy_from_slice(&self.rows);
-            self.rows = larger;
-        }
-        let vectors = self.rows[used..used + B * self.stride].chunks_exact_mut(self.stride);
+        self.rows.grow(B * self.stride);
+        let vectors = self.rows[used..].chunks_exact_mut(self.stride);
         for (c, vector) in vectors.enumerate() {
             for (chunk, panel) in vector.as_chunks_mut::<PANEL>().0.iter_mut().zip(block) {
                 *chunk = panel.0[c];

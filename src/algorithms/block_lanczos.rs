@@ -246,21 +246,30 @@ impl<'a, 's, O: BlockOperator, const B: usize> Process<'a, 's, O, B> {
         if believed && !self.is_reached() {
             return Ok(None);
         }
-        // A Ritz value lies below the singular value it approaches; noise must not lift it above.
-        let rank = self.settings.others.rank_of_second();
-        let second = self.matrix.nth(rank, self.top.theta) - NOISE_SAFETY * blur;
-        let upper = self.criteria.upper(&self.progress, &self.witnesses).sqrt();
+        let (second, upper) = match self.settings.details || !believed {
+            true => {
+                (self.second(blur), self.criteria.upper(&self.progress, &self.witnesses).sqrt())
+            }
+            false => (f64::NAN, f64::NAN),
+        };
         let sigma = self.progress.lambda.sqrt();
         let margin = self.criteria.margin;
         Ok(Some(Found {
             sigma,
-            second: second.max(0.0).sqrt(),
+            second,
             lower: sigma * (1.0 - margin),
             upper: upper * (1.0 + margin),
             converged: believed,
             vectors: self.settings.vectors.then(|| Vectors::from_pass(level, right, &t, &mut z)),
             others: self.others(),
         }))
+    }
+
+    /// A Ritz value lies below the singular value it approaches; noise must not lift it above.
+    fn second(&self, blur: f64) -> f64 {
+        let rank = self.settings.others.rank_of_second();
+        let second = self.matrix.nth(rank, self.top.theta) - NOISE_SAFETY * blur;
+        second.max(0.0).sqrt()
     }
 
     fn others(&self) -> Vec<Vec<f64>> {

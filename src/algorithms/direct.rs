@@ -30,8 +30,9 @@ use super::tridiagonal::Tridiagonal;
 pub(crate) struct Wanted {
     pub(crate) second: bool,
     pub(crate) vectors: bool,
-    /// The largest modulus of a complex matrix, which costs a sweep of its own.
-    pub(crate) modulus: bool,
+    /// What is known besides of a matrix that converged: its interval, and the largest modulus of a complex
+    /// one, which costs a sweep of its own.
+    pub(crate) details: bool,
 }
 
 /// The size of an operator, and how often each of its singular values is repeated.

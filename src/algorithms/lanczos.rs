@@ -49,6 +49,9 @@ pub(crate) struct Settings<'a> {
     pub(crate) vectors: bool,
     /// Whether the value is all that is asked for: neither the vectors nor the second value.
     pub(crate) value_alone: bool,
+    /// Whether the interval and the second value are asked for where the value converged; elsewhere they are
+    /// found anyway.
+    pub(crate) details: bool,
     pub(crate) others: Others,
 }
 
@@ -82,6 +85,7 @@ pub(crate) struct Entries {
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) sigma: f64,
+    /// NaN, as is `upper`, where [`Settings::details`] are not asked for.
     pub(crate) second: f64,
     pub(crate) lower: f64,
     pub(crate) upper: f64,
@@ -285,21 +289,28 @@ impl<'a, 's, O: LinearOperator> Process<'a, 's, O> {
     fn finish(&mut self, state: &State, ceiling: f64) -> Result<Found, Error> {
         let vectors = self.settings.vectors.then(|| self.vectors(state)).transpose()?;
         let sigma = state.lambda.sqrt();
-        let upper = self.criteria.upper(state, &self.matrix, ceiling).sqrt();
         let margin = self.criteria.margin;
-        // One vector meets one copy of each value, until rounding has led it on to the others.
-        let others = self.settings.others;
-        let meets_copies = self.matrix.len() * others.copies.max(1) > self.op.shape().1;
-        let rank = if meets_copies { others.rank_of_second() } else { 2 };
+        let (second, upper) = match self.settings.details || !state.converged {
+            true => (self.second(state), self.criteria.upper(state, &self.matrix, ceiling).sqrt()),
+            false => (f64::NAN, f64::NAN),
+        };
         Ok(Found {
             sigma,
-            second: self.matrix.nth(rank, state.theta).map_or(f64::NAN, |x| x.max(0.0).sqrt()),
+            second,
             lower: sigma * (1.0 - margin),
             upper: upper * (1.0 + margin),
             converged: state.converged,
             vectors,
             others: self.others(state, ceiling),
         })
+    }
+
+    fn second(&self, state: &State) -> f64 {
+        // One vector meets one copy of each value, until rounding has led it on to the others.
+        let others = self.settings.others;
+        let meets_copies = self.matrix.len() * others.copies.max(1) > self.op.shape().1;
+        let rank = if meets_copies { others.rank_of_second() } else { 2 };
+        self.matrix.nth(rank, state.theta).map_or(f64::NAN, |x| x.max(0.0).sqrt())
     }
 
     fn others(&self, state: &State, ceiling: f64) -> Vec<Vec<f64>> {

@@ -5,8 +5,7 @@
 //! adversary, the component along the top vector is small with no more than the probability that
 //! `g` alone would give at a threshold scaled by [`warm_factor`].
 
-use std::f64::consts::TAU as TWO_PI;
-
+use crate::kernels::normal::{mix, normals};
 use crate::kernels::reduce::nrm2;
 use crate::kernels::vector::{axpy, scale};
 use crate::simd::Level;
@@ -27,7 +26,7 @@ pub(crate) fn warm_factor(is_warm: bool) -> f64 {
 /// A warm start without a direction (zero or not finite) counts as none; the return value says
 /// whether it was used.
 pub(crate) fn fill(level: Level, seed: u64, v0: Option<&[f64]>, v: &mut [f64]) -> bool {
-    gaussian(seed, v);
+    gaussian(level, seed, v);
     normalize(level, v);
     let Some((w, factor)) = v0.and_then(|w| Some((w, direction(level, w)?))) else {
         return false;
@@ -42,7 +41,7 @@ pub(crate) fn fill(level: Level, seed: u64, v0: Option<&[f64]>, v: &mut [f64]) -
 
 /// Fills `v` with a unit vector that is uniform on the sphere, one of several independent ones.
 pub(super) fn column(level: Level, seed: u64, index: u64, v: &mut [f64]) {
-    gaussian(mix(seed).wrapping_add(index), v);
+    gaussian(level, mix(seed).wrapping_add(index), v);
     normalize(level, v);
 }
 
@@ -70,33 +69,9 @@ fn normalize(level: Level, v: &mut [f64]) {
     }
 }
 
-/// Independent standard normal numbers, by the Box-Muller transform of a counter-based generator.
-fn gaussian(seed: u64, out: &mut [f64]) {
-    let key = mix(seed ^ mix(out.len() as u64));
-    for (i, pair) in out.chunks_mut(2).enumerate() {
-        let counter = 2 * i as u64;
-        let (a, b) = (unit(key, counter), unit(key, counter + 1));
-        let (sin, cos) = (TWO_PI * b).sin_cos();
-        let radius = (-2.0 * a.ln()).sqrt();
-        pair[0] = radius * cos;
-        if let Some(second) = pair.get_mut(1) {
-            *second = radius * sin;
-        }
-    }
-}
-
-/// A number in `(0, 1]`.
-fn unit(key: u64, counter: u64) -> f64 {
-    const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-    let bits = mix(key.wrapping_add(counter.wrapping_add(1).wrapping_mul(STEP)));
-    ((bits >> 11) + 1) as f64 * (0.5_f64).powi(53)
-}
-
-/// The finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
-fn mix(x: u64) -> u64 {
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
+/// Independent standard normal numbers of a seed and a length.
+fn gaussian(level: Level, seed: u64, out: &mut [f64]) {
+    normals(level, mix(seed ^ mix(out.len() as u64)), out);
 }
 
 #[cfg(test)]

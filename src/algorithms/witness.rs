@@ -18,6 +18,11 @@ use crate::simd::Level;
 use super::banded::Banded;
 use super::tridiagonal::Tridiagonal;
 
+/// A vector is swept again when it was left with less than this share of its length, as often as this at
+/// most.
+const SHRINK: f64 = 0.1;
+const SWEEPS: usize = 2;
+
 /// The Lanczos process of one start vector within the space of its block.
 #[derive(Debug)]
 pub(super) struct Witness {
@@ -36,15 +41,27 @@ impl Witness {
         let v = &self.vectors[self.vectors.len() - 1];
         let mut z = matrix.matvec(v);
         let alpha = dot(level, v, &z[..v.len()]);
-        // Two sweeps of classical Gram-Schmidt; earlier vectors are shorter, and zero beyond.
-        for _ in 0..2 {
-            for v in &self.vectors {
-                let z = &mut z[..v.len()];
-                axpy(level, -dot(level, v, z), v, z);
+        // The large components lie along the last two vectors; what is left of the others is rounding.
+        let near = self.vectors.len().saturating_sub(2);
+        self.sweep(level, near, &mut z);
+        let mut square = dot(level, &z, &z);
+        for _ in 0..SWEEPS {
+            self.sweep(level, 0, &mut z);
+            let before = std::mem::replace(&mut square, dot(level, &z, &z));
+            if square >= SHRINK * SHRINK * before {
+                break;
             }
         }
-        self.matrix.push(alpha, dot(level, &z, &z).sqrt());
+        self.matrix.push(alpha, square.sqrt());
         self.vectors.push(unit(level, &z));
+    }
+
+    /// Classical Gram-Schmidt against the vectors from `first` on; earlier ones are shorter, and zero beyond.
+    fn sweep(&self, level: Level, first: usize, z: &mut [f64]) {
+        for v in &self.vectors[first..] {
+            let z = &mut z[..v.len()];
+            axpy(level, -dot(level, v, z), v, z);
+        }
     }
 }
 

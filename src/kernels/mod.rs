@@ -24,6 +24,7 @@ pub(crate) mod magnitude;
 pub(crate) mod matvec;
 pub(crate) mod modulus;
 pub(crate) mod narrow;
+pub(crate) mod normal;
 pub(crate) mod norms;
 pub(crate) mod pack;
 pub(crate) mod panel;

@@ -5,7 +5,7 @@ use crate::algorithms::lanczos::{Found, Outcome};
 use crate::kernels::symmetric::Padded;
 use crate::simd::Level;
 
-const ALL: Wanted = Wanted { second: true, vectors: true, modulus: true };
+const ALL: Wanted = Wanted { second: true, vectors: true, details: true };
 
 fn entry(i: usize, j: usize) -> f64 {
     ((31 * i * i + 17 * j * j * j + 5 * i * j) % 29) as f64 / 16.0 - 0.9

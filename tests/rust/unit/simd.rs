@@ -46,6 +46,20 @@ fn aligned_vectors_start_on_a_cache_line() {
     }
 }
 
+#[test]
+fn aligned_vectors_grow_with_zeros_and_keep_what_they_hold() {
+    let mut x: Aligned<f32> = Aligned::with_capacity(10);
+    for i in 1..=60 {
+        let before = x.to_vec();
+        x.grow(i);
+        assert_eq!(x[..before.len()], before, "{i}");
+        assert!(x[before.len()..].iter().all(|&x| x == 0.0), "{i}");
+        assert_eq!(x.len(), before.len() + i);
+        assert_eq!(x.as_ptr().addr() % 64, 0, "{i}");
+        x.iter_mut().for_each(|x| *x += 1.0);
+    }
+}
+
 /// Every operation on doubles, its lanes written out one after the other.
 struct Doubles([f64; 8], [f64; 8], [f64; 8]);
 
