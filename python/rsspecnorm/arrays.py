@@ -75,7 +75,9 @@ def _made_ready(a: ArrayLike, name: str, ndims: range) -> NDArray[Any]:
         stack = f" or a stack of matrices (at most {MAX_NDIM} axes)" if len(ndims) > 1 else ""
         message = f"{name} must be 2-D{stack}, got shape {array.shape}"
         raise ValueError(message)
-    array = array.astype(dtype, copy=False)
+    if array.dtype != dtype:
+        # In one order, whatever the layout: a matrix has the bits that it has within a stack.
+        array = array.astype(dtype, order="C")
     return array if _core.is_ready(array) else np.array(array, order="C")
 
 

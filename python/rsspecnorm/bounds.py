@@ -44,10 +44,11 @@ def spectral_bounds(
         memory of an ``N`` by ``N`` triangle, ``N`` being the shorter side.
     width : float, optional
         Relative width to reach: ``upper <= (1 + width) * lower``. The proof of ``"rigorous"``
-        needs room for rounding, about ``1e-16 * N**2 / 2``; a smaller width is answered by the
-        interval that was reached, with ``converged=False``.
+        needs room for rounding, about ``1e-16 * N**2 / 2``, and five times that for complex
+        matrices; a smaller width is answered by the interval that was reached, with
+        ``converged=False``.
     failure_prob : float, optional
-        In (0, 1), for ``"probable"``; see `kind`.
+        In [1e-12, 1), for ``"probable"``; see `kind`.
     v0 : array_like, shape (..., N) or (N,), optional
         Where to start from, as in `leading_triplet`.
     maxiter : int, optional

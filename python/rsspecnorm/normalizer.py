@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -20,6 +21,9 @@ from rsspecnorm.weights import (
     matrix_of,
     moved,
     same_shape,
+    stored_array,
+    stored_shape,
+    stored_sigma,
     value_of,
 )
 
@@ -203,15 +207,22 @@ class SpectralNormalizer:
         TypeError
             If `state` is no dict, or an entry is none that should be.
         ValueError
-            If an entry is missing or of another version.
+            If an entry is missing or of another version, or vectors do not fit their shape.
         """
         state = checked_state(state, {"shape", "sigma", "u", "v"}, _VERSION)
-        self._shape = {key: tuple(shape) for key, shape in state["shape"].items()}
-        self._state = {
-            key: (np.array(u), np.array(state["v"][key])) for key, u in state["u"].items()
-        }
-        self._sigma = {key: float(sigma) for key, sigma in state["sigma"].items()}
-        self._kind = ([] if state["listed"] else {}) if self._state else None
+        shapes, vectors, sigma = {}, {}, stored_sigma(state)
+        for key in sigma:
+            shape = stored_shape(state["shape"][key], f"state['shape'][{key!r}]")
+            u, v = (stored_array(state[x][key], 1, f"state[{x!r}][{key!r}]") for x in "uv")
+            if u.size * v.size != prod(shape):
+                message = (
+                    f"state['u'][{key!r}] and state['v'][{key!r}] must be those of a weight of "
+                    f"shape {shape}, got lengths {u.size} and {v.size}"
+                )
+                raise ValueError(message)
+            shapes[key], vectors[key] = shape, (u, v)
+        self._shape, self._state, self._sigma = shapes, vectors, sigma
+        self._kind = ([] if state["listed"] else {}) if sigma else None
 
     def _contained(self, values: dict[Key, Any]) -> Any:  # noqa: ANN401 - list or dict
         return like_container(values, {} if self._kind is None else self._kind)

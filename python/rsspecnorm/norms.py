@@ -40,7 +40,8 @@ def spectral_norm(
         last but one axis is contiguous are read in place, whatever their order, complex ones if
         it is the last; others are copied once. An array has at most 32 axes.
     rtol : float, optional
-        Relative error of the result, at most. Default: 1e-6, and 1e-10 for float64 and complex128.
+        Relative error of the result, at most; in [1e-14, 1). Default: 1e-6, and 1e-10 for float64
+        and complex128.
     num_threads : int, optional
         Threads of this call. Default: the setting in force, see `get_num_threads`.
     check_finite : bool, optional
@@ -130,7 +131,8 @@ def spectral_norms(
     arrays : sequence of array_like, each of shape (M, N)
         Matrices of any shapes and dtypes, as `spectral_norm` takes them.
     rtol : float, optional
-        Relative error of each result, at most. Default: 1e-6, and 1e-10 for 64-bit matrices.
+        Relative error of each result, at most; in [1e-14, 1). Default: 1e-6, and 1e-10 for 64-bit
+        matrices.
     num_threads : int, optional
         Threads of this call. Default: the setting in force, see `get_num_threads`.
     check_finite : bool, optional

@@ -101,7 +101,8 @@ def power_iteration(
         ``sigma``, ``u`` and ``v`` in the dtype of `a` (float64 for integers and bool). Steps are
         made in float32 for matrices of up to 32 bits, with norms in float64, else in float64. A
         zero matrix has sigma 0, one with a nan has sigma nan, else one with an inf has sigma inf;
-        their `u` and `v` are returned as they came. A sigma beyond the range of the dtype is inf
+        their `u` and `v` are returned as they came, or as zeros, which count as none, where neither
+        was given. A sigma beyond the range of the dtype is inf
         as well, with `u` and `v` as for any other matrix.
 
     Raises

@@ -43,7 +43,8 @@ def set_num_threads(n: int | None) -> None:
 
     Notes
     -----
-    The number of threads changes how long a call takes and never what it returns.
+    The number of threads changes how long a call takes and never what it returns. A call uses 256
+    at most, or as many as there are CPUs where those are more.
 
     Examples
     --------

@@ -19,6 +19,9 @@ from rsspecnorm.weights import (
     matrix_of,
     moved,
     same_shape,
+    stored_array,
+    stored_shape,
+    stored_sigma,
     value_of,
 )
 
@@ -167,12 +170,17 @@ class SpectralTracker:
             If an entry is missing or of another version.
         """
         state = checked_state(state, {"sigma", "vectors"}, _VERSION)
-        self._state = {
-            key: (tuple(shape), bool(turned), np.array(vectors))
-            for key, (shape, turned, vectors) in state["vectors"].items()
-        }
-        self._sigma = {key: float(sigma) for key, sigma in state["sigma"].items()}
-        self._kind = ([] if state["listed"] else {}) if self._state else None
+        kept, sigma = {}, stored_sigma(state)
+        for key, entry in state["vectors"].items():
+            name = f"state['vectors'][{key!r}]"
+            try:
+                shape, turned, vectors = entry
+            except (TypeError, ValueError):
+                message = f"{name} must be a shape, a bool and vectors, got {entry!r}"
+                raise TypeError(message) from None
+            kept[key] = stored_shape(shape, name), bool(turned), stored_array(vectors, 2, name)
+        self._state, self._sigma = kept, sigma
+        self._kind = ([] if state["listed"] else {}) if sigma else None
 
     def _call(self, key: Key, weight: ArrayLike) -> _Call:
         name = f"weights[{key!r}]"

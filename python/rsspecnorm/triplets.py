@@ -37,7 +37,7 @@ def leading_triplet(
     a : array_like, shape (..., M, N)
         A matrix or a stack of matrices, as `spectral_norm` takes them.
     rtol : float, optional
-        Relative error of sigma, at most. Default: 1e-6, and 1e-10 for 64-bit input.
+        Relative error of sigma, at most; in [1e-14, 1). Default: 1e-6, and 1e-10 for 64-bit input.
     v0 : array_like, shape (..., N) or (N,), optional
         Where to start from, for example the `v` of an earlier call: any multiple of a guess at the
         right singular vector. It is mixed with a random vector, so that a wrong guess costs time
@@ -120,7 +120,8 @@ def leading_triplets(
     arrays : sequence of array_like, each of shape (M, N)
         Matrices of any shapes and dtypes.
     rtol : float, optional
-        Relative error of each sigma, at most. Default: 1e-6, and 1e-10 for 64-bit matrices.
+        Relative error of each sigma, at most; in [1e-14, 1). Default: 1e-6, and 1e-10 for 64-bit
+        matrices.
     v0 : sequence of array_like, optional
         One start vector of length N per matrix, as in `leading_triplet`.
     maxiter : int, optional

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from rsspecnorm.arrays import as_array
+
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 Key: TypeAlias = Any
 Container: TypeAlias = "Sequence[Any] | Mapping[Key, Any]"
@@ -64,10 +66,43 @@ def checked_state(state: object, entries: set[str], version: int) -> Mapping[str
         if not isinstance(state[name], Mapping):
             message = f"state[{name!r}] must be a dict, got {type(state[name]).__name__}"
             raise TypeError(message)
-        if state[name].keys() != state["sigma"].keys():
-            message = f"state must hold {', '.join(sorted(entries))} for the same keys"
-            raise ValueError(message)
+    if any(state[name].keys() != state["sigma"].keys() for name in entries):
+        message = f"state must hold {', '.join(sorted(entries))} for the same keys"
+        raise ValueError(message)
     return state
+
+
+def stored_sigma(state: Mapping[str, Any]) -> dict[Key, float]:
+    """Return every sigma of a `state_dict`."""
+    sigma = {}
+    for key, value in state["sigma"].items():
+        try:
+            sigma[key] = float(value)
+        except (TypeError, ValueError):
+            message = f"state['sigma'][{key!r}] must be a real number, got {value!r}"
+            raise TypeError(message) from None
+    return sigma
+
+
+def stored_shape(shape: Any, name: str) -> tuple[int, ...]:  # noqa: ANN401 - that is asked here
+    """Return the shape that a `state_dict` has under this name."""
+    try:
+        return tuple(index(n) for n in shape)
+    except TypeError:
+        message = f"{name} must be a shape, got {shape!r}"
+        raise TypeError(message) from None
+
+
+def stored_array(x: ArrayLike, ndim: int, name: str) -> NDArray[Any]:
+    """Return a copy of the vectors that a `state_dict` has under this name."""
+    vectors = as_array(x, name)
+    if vectors.dtype.kind not in "fiu" or vectors.ndim != ndim:
+        message = (
+            f"{name} must be an array of {ndim} axes of real numbers, "
+            f"got dtype {vectors.dtype} and shape {vectors.shape}"
+        )
+        raise TypeError(message)
+    return vectors.copy()
 
 
 def _is_listed(x: object) -> bool:

@@ -14,6 +14,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use rsspecnorm::{Batch, Error, Matrix, Stack, Store};
 
+use crate::borrow::refused;
 use crate::errors::Failure;
 
 /// The numpy crate refuses to view an array of more axes, and does so by a panic.
@@ -94,8 +95,8 @@ enum Borrowed<'py> {
 }
 
 impl<'py> Borrowed<'py> {
-    /// Borrows an array, or copies one that is small if it `copies`.
-    fn new(a: &Bound<'py, PyUntypedArray>, copies: bool) -> PyResult<Self> {
+    /// Borrows an array, or one of a list, which is copied if it is small.
+    fn new(a: &Bound<'py, PyUntypedArray>, index: Option<usize>) -> PyResult<Self> {
         let dtype = dtype_of(a).filter(|_| has_ready_layout(a));
         let dtype = dtype.ok_or_else(|| PyTypeError::new_err("the array is not ready"))?;
         let shape = a.shape();
@@ -105,13 +106,13 @@ impl<'py> Borrowed<'py> {
             return Ok(Self::Empty { nrows, ncols, complex });
         }
         Ok(match dtype {
-            Dtype::F16 => Self::F16(Held::new(a, copies)?),
-            Dtype::Bf16 => Self::Bf16(Held::new(a, copies)?),
-            Dtype::F32 => Self::F32(Held::new(a, copies)?),
-            Dtype::F64 => Self::F64(Held::new(a, copies)?),
+            Dtype::F16 => Self::F16(Held::new(a, index)?),
+            Dtype::Bf16 => Self::Bf16(Held::new(a, index)?),
+            Dtype::F32 => Self::F32(Held::new(a, index)?),
+            Dtype::F64 => Self::F64(Held::new(a, index)?),
             Dtype::Complex(part) => {
                 let parts = a.call_method1("view", (part,))?;
-                Self::Pairs(Box::new(Self::new(parts.cast::<PyUntypedArray>()?, copies)?))
+                Self::Pairs(Box::new(Self::new(parts.cast::<PyUntypedArray>()?, index)?))
             }
         })
     }
@@ -171,14 +172,21 @@ enum Held<'py, T: Element> {
 }
 
 impl<'py, T: Element + Copy> Held<'py, T> {
-    fn new(a: &Bound<'py, PyUntypedArray>, copies: bool) -> PyResult<Self> {
-        let borrowed = a.cast::<PyArrayDyn<T>>()?.try_readonly()?;
+    fn new(a: &Bound<'py, PyUntypedArray>, index: Option<usize>) -> PyResult<Self> {
+        let name = || index.map_or_else(|| "a".to_owned(), item);
+        let borrowed = a.cast::<PyArrayDyn<T>>()?;
+        let borrowed = borrowed.try_readonly().map_err(|e| refused(&name(), e))?;
         let view = borrowed.as_array();
         // A copy of what has gaps would have another layout.
-        Ok(match copies && view.len() <= MAX_COPIED && view.as_slice_memory_order().is_some() {
-            true => Self::Copied(view.to_owned()),
-            false => Self::Borrowed(borrowed),
-        })
+        Ok(
+            match index.is_some()
+                && view.len() <= MAX_COPIED
+                && view.as_slice_memory_order().is_some()
+            {
+                true => Self::Copied(view.to_owned()),
+                false => Self::Borrowed(borrowed),
+            },
+        )
     }
 
     fn as_array(&self) -> ArrayViewD<'_, T> {
@@ -243,14 +251,14 @@ impl<'py> Input<'py> {
     /// Borrows one ready array, or a list of ready 2-D arrays.
     pub(crate) fn extract(object: &Bound<'py, PyAny>) -> PyResult<Self> {
         if let Ok(a) = object.cast::<PyUntypedArray>() {
-            let arrays = vec![Borrowed::new(a, false)?];
+            let arrays = vec![Borrowed::new(a, None)?];
             let batch = a.shape()[..a.ndim() - 2].to_vec();
             return Ok(Self { arrays, form: Form::Stack(batch) });
         }
-        let borrowed = |a: PyResult<Bound<'py, PyAny>>| -> PyResult<_> {
-            Borrowed::new(a?.cast::<PyUntypedArray>()?, true)
+        let borrowed = |(i, a): (usize, PyResult<Bound<'py, PyAny>>)| -> PyResult<_> {
+            Borrowed::new(a?.cast::<PyUntypedArray>()?, Some(i))
         };
-        let arrays: PyResult<_> = object.try_iter()?.map(borrowed).collect();
+        let arrays: PyResult<_> = object.try_iter()?.enumerate().map(borrowed).collect();
         Ok(Self { arrays: arrays?, form: Form::List })
     }
 
@@ -285,7 +293,7 @@ impl<'py> Input<'py> {
     pub(crate) fn name(&self, index: usize) -> String {
         match &self.form {
             Form::Stack(batch) => place(batch, index),
-            Form::List => format!("arrays[{index}]"),
+            Form::List => item(index),
         }
     }
 
@@ -293,6 +301,11 @@ impl<'py> Input<'py> {
     pub(crate) fn argument(&self) -> &'static str {
         if matches!(self.form, Form::List) { "arrays" } else { "a" }
     }
+}
+
+/// What the caller of a list would write for one of its matrices.
+fn item(index: usize) -> String {
+    format!("arrays[{index}]")
 }
 
 /// What the caller of a stack with these leading axes would write for the matrix of a flat index.

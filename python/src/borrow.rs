@@ -63,9 +63,12 @@ fn typed<'a, 'py, T: Element>(
     })
 }
 
-fn refused(name: &str, error: BorrowError) -> PyErr {
+/// Why an array cannot be borrowed.
+pub(crate) fn refused(name: &str, error: BorrowError) -> PyErr {
     PyValueError::new_err(match error {
         BorrowError::NotWriteable => format!("{name} must be writable"),
-        _ => format!("{name} must not overlap another array of the call"),
+        _ => {
+            format!("{name} must not overlap what this call, or one that runs meanwhile, writes to")
+        }
     })
 }

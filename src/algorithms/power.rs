@@ -354,9 +354,15 @@ impl<O: StepOperator> Process<'_, O> {
         O::Acc::dot(self.plan.level, &self.z, &self.z).sqrt()
     }
 
-    /// Leaves the caller's vectors as they are, and puts a start where there was no direction.
+    /// Leaves the caller's vectors as they are, and puts a start where one of them had no direction. Where
+    /// neither had, both become zeros, so that the first matrix to give them one is given its steps more.
     fn keep(&mut self, x: &mut [O::Acc], y: &mut [O::Acc]) {
         let Plan { level, seed, .. } = self.plan;
+        if !self.x.given && !self.y.given {
+            x.fill(O::Acc::ZERO);
+            y.fill(O::Acc::ZERO);
+            return;
+        }
         for (side, values) in [(&mut self.x, x), (&mut self.y, y)] {
             if !side.given {
                 side.draw(level, seed);

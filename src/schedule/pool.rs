@@ -20,8 +20,14 @@ static POOLS: Mutex<Option<Pools>> = Mutex::new(None);
 /// A stack of 2 MiB holds the deepest division of a pass many times over.
 const STACK_SIZE: usize = 2 << 20;
 
-/// The pool of `num_threads` threads of this process.
+/// Threads of a pool at most, unless there are more CPUs: a thousand on two of them took minutes to do the work
+/// of a moment.
+const MOST_THREADS: usize = 256;
+
+/// The pool of `num_threads` threads of this process, or of as many as are of use.
 pub(super) fn pool(num_threads: usize) -> Arc<ThreadPool> {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let num_threads = num_threads.min(MOST_THREADS.max(cpus));
     // A fork in the middle of another thread's call leaves the lock held for ever in the child:
     // wait a moment for a living owner, then do without the cache.
     for _ in 0..50 {

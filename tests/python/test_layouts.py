@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from matrices import naive_norm, naive_norms, random
-from rsspecnorm import _core, spectral_norm, spectral_norms
+from rsspecnorm import _core, power_iteration, spectral_bounds, spectral_norm, spectral_norms
 from tolerances import RTOL_WIDE, rtol_of
 
 VALUES = random(24, 18)
@@ -177,3 +177,21 @@ def test_bfloat16_of_swapped_bytes_is_converted():
     swapped = values.astype(bfloat16.newbyteorder(">"))
     assert not _core.is_ready(swapped)
     assert spectral_norm(swapped) == spectral_norm(values)
+
+
+@pytest.mark.parametrize("dtype", [int, "i1", bool, ">f8", ">f4", ">f2", ">c16"])
+@pytest.mark.parametrize("shape", [(3, 5, 4), (2, 150, 140), (2, 40, 300)])
+def test_converted_matrices_have_the_bits_of_their_stack(dtype, shape):
+    values = 5 * np.random.default_rng(0).standard_normal(shape)
+    a = np.asfortranarray(values.astype(dtype))
+    stacked = spectral_norm(a)
+    assert np.array_equal(stacked, [spectral_norm(x) for x in a])
+    assert np.array_equal(stacked, spectral_norms(a))
+    assert np.array_equal(stacked, spectral_norm(np.ascontiguousarray(a)))
+    bounds = spectral_bounds(a).upper
+    assert np.array_equal(bounds, [spectral_bounds(x).upper for x in a])
+    if np.dtype(dtype).kind != "c":
+        steps = power_iteration(a, n_power_iterations=3)
+        alone = [power_iteration(x, n_power_iterations=3) for x in a]
+        assert np.array_equal(steps.sigma, [one.sigma for one in alone])
+        assert np.array_equal(steps.v, [one.v for one in alone])

@@ -224,3 +224,38 @@ def test_results_in_place_in_any_layout(kind):
     assert got is out
     (expected,) = SpectralNormalizer().normalize([a])
     assert np.array_equal(got, expected)
+
+
+@pytest.mark.parametrize("first", [0.0, np.nan, np.inf])
+def test_start_waits_for_a_weight_that_has_a_direction(first):
+    w = random(60, 50)
+    expected = SpectralNormalizer().normalize([w])
+    normalizer = SpectralNormalizer()
+    normalizer.normalize([np.full_like(w, first)])
+    assert np.array_equal(normalizer.normalize([w]), expected)
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "error"),
+    [
+        ("sigma", {0: "x"}, TypeError),
+        ("sigma", [1.0], TypeError),
+        ("shape", {0: 3}, TypeError),
+        ("shape", {0: (3, 4)}, ValueError),
+        ("u", {0: np.ones((2, 3))}, TypeError),
+        ("u", {0: np.ones(6, complex)}, TypeError),
+        ("v", {0: None}, TypeError),
+        ("v", {0: np.ones(4)}, ValueError),
+    ],
+)
+def test_load_names_a_bad_entry_and_changes_nothing(entry, value, error):
+    normalizer, other = SpectralNormalizer(), SpectralNormalizer(rng=5)
+    normalizer.normalize([random(6, 5)])
+    other.normalize([2 * random(6, 5)])
+    before = other.state_dict()
+    with pytest.raises(error, match=entry):
+        other.load_state_dict(normalizer.state_dict() | {entry: value})
+    after = other.state_dict()
+    assert before["sigma"] == after["sigma"]
+    assert before["shape"] == after["shape"]
+    assert all(np.array_equal(before[x][0], after[x][0]) for x in "uv")

@@ -1,8 +1,10 @@
 """Thread counts: who decides them, and that sharing arrays between threads is safe."""
 
 import os
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from rsspecnorm import (
     get_num_threads,
     set_num_threads,
     spectral_norm,
+    spectral_normalize,
     spectral_norms,
     thread_limit,
 )
@@ -135,3 +138,36 @@ def test_threads_start_together_on_large_matrix():
 
     with ThreadPoolExecutor(4) as pool:
         assert len(set(pool.map(together, range(4)))) == 1
+
+
+def test_more_threads_than_are_of_use_are_not_started():
+    a = random(600, 600)
+    assert spectral_norm(a, num_threads=2**40) == spectral_norm(a, num_threads=1)
+
+
+def test_a_matrix_that_another_call_writes_to_is_named():
+    a = random(2000, 2000)
+    out = np.zeros_like(a)
+
+    def write():
+        for _ in range(20):
+            with suppress(ValueError):  # where a read came first
+                spectral_normalize(a, n_power_iterations=100, out=out)
+                return
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    reads = {
+        r"^a must not overlap": lambda: spectral_norm(out[:50, :50]),
+        r"^arrays\[1\] must not overlap": lambda: spectral_norms([a[:9, :9], out[:50, :50]]),
+    }
+    seen = set()
+    while thread.is_alive():
+        for read in reads.values():
+            try:
+                read()
+            except ValueError as error:
+                seen.add(str(error))
+    thread.join()
+    for pattern in reads:
+        assert any(re.match(pattern, message) for message in seen), seen

@@ -153,3 +153,24 @@ def test_bad_states_and_weights_are_named():
         SpectralTracker().load_state_dict(None)
     with pytest.raises(ValueError, match=r"weights\[0\] must be an array.* inhomogeneous"):
         SpectralTracker().update([[[1.0], [1.0, 2.0]]])
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("sigma", {0: "x"}),
+        ("sigma", [1.0]),
+        ("vectors", {0: None}),
+        ("vectors", {0: ((6, 5), False, np.array(["x", "y"]))}),
+        ("vectors", {0: ((6, 5), False, np.ones((3, 5), complex))}),
+        ("vectors", {0: (None, False, np.ones((3, 5)))}),
+    ],
+)
+def test_load_names_a_bad_entry_and_changes_nothing(entry, value):
+    tracker, other = SpectralTracker(), SpectralTracker()
+    tracker.update([random(6, 5)])
+    other.update([2 * random(6, 5)])
+    before = other.state_dict()["sigma"]
+    with pytest.raises(TypeError, match=entry):
+        other.load_state_dict(tracker.state_dict() | {entry: value})
+    assert other.state_dict()["sigma"] == before
