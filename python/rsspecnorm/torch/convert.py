@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.spectral_norm import SpectralNorm as Hook
 
 from rsspecnorm.torch.device import Dense, power_step
 from rsspecnorm.torch.layers import LAYERS
 from rsspecnorm.torch.layout import as_matrices, checked_dim, default_dim, is_inexact
 from rsspecnorm.torch.norms import triplet
-from rsspecnorm.torch.scaling import Rule, accumulator, divide
+from rsspecnorm.torch.parametrizations import SpectralNorm
+from rsspecnorm.torch.scaling import Rule, accumulator, divide, without_autocast
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 Form: TypeAlias = Literal["parametrization", "hook", "plain"]
 _FORMS = ("parametrization", "hook", "plain")
@@ -24,6 +28,7 @@ _PARAMETRIZATION = re.compile(r"^(?P<prefix>.*?)parametrizations\.(?P<name>[^.]+
 # One of the tensors that another parametrization makes the weight from.
 _PART = re.compile(r"^(?P<stem>.*?parametrizations\.[^.]+\.)original\d+$")
 _VERSION = 1
+_PARAMETRIZATIONS = (SpectralNorm, _SpectralNorm)
 
 
 class _Entry(NamedTuple):
@@ -35,6 +40,13 @@ class _Entry(NamedTuple):
     u: Tensor | None
     v: Tensor | None
     keys: tuple[str, ...]
+
+
+class _Home(NamedTuple):
+    """How a model normalises a weight."""
+
+    dim: int
+    rule: Rule
 
 
 def convert_state_dict(
@@ -54,14 +66,16 @@ def convert_state_dict(
         mixture is understood. It is not changed. What is no such weight, extra state of any kind
         as well, is handed on.
     to : {"parametrization", "hook", "plain"}, optional
-        What to write; ``"plain"`` writes the folded ``W / sigma``.
+        What to write; ``"plain"`` writes the folded ``W / sigma``, see `modules`.
     dims : mapping of str to int, optional
         Axis of the outputs for weights where it is not 0, by name (``"up.weight"``): transposed
         convolutions.
     modules : torch.nn.Module, optional
-        The model, plain or normalised: says which plain weights are to be normalised, and their
-        axes. Without it, every plain tensor named ``weight`` of two or more axes is, and every
-        one of one or more that `dims` names.
+        The model: says which plain weights are to be normalised, their axes, and what ``"plain"``
+        divides them by beside sigma (``coefficient``, ``soft``). If it is normalised, as far as it
+        is; a plain one is taken as if all its Linear, Conv, ConvTranspose and Embedding layers
+        were. Without it, every plain tensor named ``weight`` of two or more axes is, and every one
+        of one or more that `dims` names.
 
     Returns
     -------
@@ -88,7 +102,9 @@ def convert_state_dict(
     if to not in _FORMS:
         message = f"to must be one of {', '.join(_FORMS)}, got {to!r}"
         raise ValueError(message)
-    axes = dict(_axes(modules)) | dict(dims or {})
+    homes = {} if modules is None else _normalized(modules) or _plain(modules)
+    rules = {key: home.rule for key, home in homes.items()}
+    axes = {key: home.dim for key, home in homes.items()} | dict(dims or {})
     found = _entries(state_dict, axes, modules, plain=to != "plain")
     owner = {key: entry for entry in found for key in entry.keys}
     result: OrderedDict[str, Any] = OrderedDict()
@@ -98,22 +114,48 @@ def convert_state_dict(
             if entry is None:
                 result[key] = value
             elif key == entry.keys[0]:
-                result.update(_written(entry, axes.get(entry.prefix + entry.name, 0), to))
+                name = entry.prefix + entry.name
+                home = _Home(axes.get(name, 0), rules.get(name, Rule()))
+                with without_autocast(entry.weight.device.type):
+                    result.update(_written(entry, home, to))
     metadata = getattr(state_dict, "_metadata", None)
     if metadata is not None:
         result._metadata = _marked(metadata, found, to)  # type: ignore[attr-defined]
     return result
 
 
-def _axes(modules: nn.Module | None) -> list[tuple[str, int]]:
-    """Return the axis of every weight of a model that is not normalised along axis 0."""
-    if modules is None:
-        return []
-    return [
-        (f"{name}.weight" if name else "weight", default_dim(module))
-        for name, module in modules.named_modules()
+def _normalized(model: nn.Module) -> dict[str, _Home]:
+    """Return what a model says of its normalised weights."""
+    return {
+        f"{path}.{name}" if path else name: _Home(each.dim, _rule(each))
+        for path, module in model.named_modules()
+        for name, each in _norms_of(module)
+    }
+
+
+def _norms_of(module: nn.Module) -> Iterator[tuple[str, Any]]:
+    """Yield the spectral norms of a module, ours and torch's, with the names of their weights."""
+    for hook in module._forward_pre_hooks.values():
+        if isinstance(hook, Hook):
+            yield hook.name, hook
+    if parametrize.is_parametrized(module):
+        listed: Any = module.parametrizations
+        for name, each in listed.items():
+            yield from ((name, x) for x in each if isinstance(x, _PARAMETRIZATIONS))
+
+
+def _rule(norm: Any) -> Rule:
+    layer = getattr(norm, "layer", None)
+    return Rule() if layer is None else layer.options.rule
+
+
+def _plain(model: nn.Module) -> dict[str, _Home]:
+    """Return the axis of every weight of a model that a group would take."""
+    return {
+        f"{name}.weight" if name else "weight": _Home(default_dim(module), Rule())
+        for name, module in model.named_modules()
         if isinstance(module, LAYERS)
-    ]
+    }
 
 
 def _entries(
@@ -174,18 +216,18 @@ def _hooked(state: Mapping[str, Any], key: str) -> _Entry | None:
     return _Entry(stem[:split], stem[split:], state[key], state[stem + "_u"], v, keys)
 
 
-def _written(entry: _Entry, dim: int, to: Form) -> dict[str, Tensor]:
-    dim = checked_dim(dim, entry.weight.ndim)
+def _written(entry: _Entry, home: _Home, to: Form) -> dict[str, Tensor]:
+    dim = checked_dim(home.dim, entry.weight.ndim)
     stem = entry.prefix + entry.name
     if to == "plain":
-        return {stem: _folded(entry, dim)}
-    home = f"{entry.prefix}parametrizations.{entry.name}."
+        return {stem: _folded(entry, dim, home.rule)}
+    place = f"{entry.prefix}parametrizations.{entry.name}."
     if to == "parametrization" and entry.weight.ndim == 1:
-        return {home + "original": entry.weight}
+        return {place + "original": entry.weight}
     u, v = (x.to(entry.weight.dtype) for x in _vectors(entry, dim))
     if to == "hook":
         return {stem + "_orig": entry.weight, stem + "_u": u, stem + "_v": v}
-    return {home + "original": entry.weight, home + "0._u": u, home + "0._v": v}
+    return {place + "original": entry.weight, place + "0._u": u, place + "0._v": v}
 
 
 def _vectors(entry: _Entry, dim: int) -> tuple[Tensor, Tensor]:
@@ -208,13 +250,13 @@ def _vectors(entry: _Entry, dim: int) -> tuple[Tensor, Tensor]:
     return entry.u, v / torch.linalg.vector_norm(v)
 
 
-def _folded(entry: _Entry, dim: int) -> Tensor:
+def _folded(entry: _Entry, dim: int, rule: Rule) -> Tensor:
     u, v = _vectors(entry, dim)
     batch = entry.weight.detach().unsqueeze(0)
     wide = accumulator(batch.dtype)
     vectors = (x.to(wide).unsqueeze(0) for x in (u, v))
     step = power_step(Dense(batch.to(wide), dim), *vectors, n_iter=0, order="uv", revive=True)
-    return divide(batch, step.sigma, Rule())[0]
+    return divide(batch, step.sigma, rule)[0]
 
 
 def _marked(metadata: Any, found: list[_Entry], to: Form) -> Any:

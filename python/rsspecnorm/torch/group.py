@@ -52,6 +52,9 @@ class SpectralNormGroup:
 
     Notes
     -----
+    A layer that is called outside the model's forward is evaluated at the vectors there are; call
+    `update` before a training step that does so.
+
     Threads may evaluate one model at the same time without gradients. Forwards that are to be
     differentiated share one result, so only one of them may be under way.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -228,14 +228,18 @@ class SpectralNormHook(Adjustable, SpectralNorm):
     def remove(self, module: nn.Module) -> None:
         """Take everything off but the pre-hook itself, which torch's own removal deletes.
 
-        The parameter, still the same object, then holds the normalised values.
+        The parameter, still the same object, then holds the normalised values; a new one, where the
+        raw weight is no parameter but what another tool makes of its own.
         """
         weight, u, v = self.tensors(module)
         with torch.no_grad():
-            weight.copy_(self.layer.take(weight.detach(), u, v, 0))
+            values = self.layer.take(weight.detach(), u, v, 0)
+            if isinstance(weight, nn.Parameter):
+                weight.copy_(values)
+        parameter = weight if isinstance(weight, nn.Parameter) else nn.Parameter(values.clone())
         for suffix in ("", "_u", "_v", "_orig"):
             delattr(module, self.name + suffix)
-        module.register_parameter(self.name, cast("nn.Parameter", weight))
+        module.register_parameter(self.name, parameter)
         for hooks in (
             module._state_dict_hooks,
             module._load_state_dict_pre_hooks,

@@ -11,7 +11,7 @@ import rsspecnorm
 from rsspecnorm.torch.device import Dense, largest_entry, lengths, seed_like
 from rsspecnorm.torch.layout import is_inexact
 from rsspecnorm.torch.path import core_serves, in_transform
-from rsspecnorm.torch.scaling import accumulator, over, real
+from rsspecnorm.torch.scaling import accumulator, over, real, without_autocast
 from rsspecnorm.torch.views import as_read
 
 if TYPE_CHECKING:
@@ -104,7 +104,11 @@ class _Norm(Function):
         if core_serves(tensor) and not is_derived:
             return _value_by_core(tensor, rtol)
         sigma, u, v = triplet(tensor.detach(), rtol)
-        ctx.save_for_backward(tensor, sigma, u, v)
+        # Not among the saved tensors, which may not be written to before the backward pass: the
+        # first derivative does without it.
+        ctx.tensor = tensor
+        ctx.version = None if tensor.is_inference() else tensor._version
+        ctx.save_for_backward(sigma, u, v)
         ctx.save_for_forward(sigma, u, v)
         return sigma
 
@@ -112,15 +116,22 @@ class _Norm(Function):
     def jvp(ctx: Any, *tangents: Any) -> Tensor:
         """Return Re(u^H dA v); 0 where the norm is 0."""
         sigma, u, v = ctx.saved_tensors
-        image = (tangents[0].to(u.dtype) @ v[..., None]).squeeze(-1)
+        with without_autocast(u.device.type):
+            image = (tangents[0].to(u.dtype) @ v[..., None]).squeeze(-1)
         return torch.where(sigma == 0, 0.0, torch.linalg.vecdot(u, image).real)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
         """Return g u v^H; through torch's decomposition where it is to be differentiated."""
         (grad,) = grads
-        tensor, sigma, u, v = ctx.saved_tensors
+        tensor, (sigma, u, v) = ctx.tensor, ctx.saved_tensors
         if torch.is_grad_enabled():
+            if tensor._version != ctx.version:
+                message = (
+                    "tensor must not be modified by an inplace operation before the second "
+                    "derivative of its norm is made"
+                )
+                raise RuntimeError(message)
             wide = torch.linalg.matrix_norm(tensor.to(accumulator(tensor.dtype)), 2)
             return *torch.autograd.grad(wide, tensor, grad, create_graph=True), None, None
         grad = torch.where(sigma == 0, 0.0, grad)
@@ -130,7 +141,8 @@ class _Norm(Function):
 
 def triplet(tensor: Tensor, rtol: float | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Return sigma (...), u (..., M) and v (..., N), converged."""
-    return (_by_core if core_serves(tensor) else _by_torch)(tensor, rtol)
+    with without_autocast(tensor.device.type):
+        return (_by_core if core_serves(tensor) else _by_torch)(tensor, rtol)
 
 
 def _by_core(tensor: Tensor, rtol: float | None) -> tuple[Tensor, Tensor, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rsspecnorm.torch.device import Dense, power_step
-from rsspecnorm.torch.scaling import Rule, accumulator, divide
+from rsspecnorm.torch.scaling import Rule, accumulator, divide, without_autocast
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +19,8 @@ def by_torch(
     wide = accumulator(weight.dtype)
     batch = weight.detach().unsqueeze(0)
     vectors = (x.to(wide, copy=True).unsqueeze(0) for x in (u, v))
-    step = power_step(Dense(batch.to(wide), dim), *vectors, n_iter=n_iter, order=order)
+    with without_autocast(weight.device.type):
+        step = power_step(Dense(batch.to(wide), dim), *vectors, n_iter=n_iter, order=order)
     out = divide(batch, step.sigma, rule)[0].clone()  # a view could not be written to
     # The caller stores the vectors of an iteration, and differentiates with those of an evaluation.
     after = (step.stored_u, step.stored_v) if n_iter > 0 else (step.u, step.v)

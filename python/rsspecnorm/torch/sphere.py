@@ -14,7 +14,7 @@ from rsspecnorm.torch.layout import as_matrices, checked_dim, is_inexact, matrix
 from rsspecnorm.torch.native import EPS
 from rsspecnorm.torch.ops import lies_as_matrix
 from rsspecnorm.torch.path import core_serves
-from rsspecnorm.torch.scaling import accumulator, over
+from rsspecnorm.torch.scaling import accumulator, over, without_autocast
 from rsspecnorm.torch.views import as_array
 
 if TYPE_CHECKING:
@@ -33,8 +33,9 @@ class SpectralSphere:
 
     Parameters
     ----------
-    params : iterable of Tensor
-        The weights; those of fewer than two axes, and of integers, are left alone.
+    params : iterable of Tensor, or of tuples of a name and a Tensor
+        The weights, as an optimizer takes them; those of fewer than two axes, and of integers, are
+        left alone.
     radius : float or "mup", optional
         The spectral norm R of each weight; ``"mup"`` is ``sqrt(out / in)``, with the axis `dim`
         as the outputs and all others as the inputs.
@@ -54,6 +55,8 @@ class SpectralSphere:
     ------
     ValueError
         If there is no weight, or an option is out of range.
+    TypeError
+        If a weight is a DTensor, of which each process has a part.
 
     Examples
     --------
@@ -70,14 +73,15 @@ class SpectralSphere:
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Iterable[Tensor | tuple[str, Tensor]],
         radius: float | Literal["mup"] = 1.0,
         *,
         n_power_iterations: int = 1,
         dim: int = 0,
         optimizer: torch.optim.Optimizer | None = None,
     ) -> None:
-        self.params = [p for p in params if p.ndim > 1 and is_inexact(p)]
+        given = (_checked(p) for p in params)
+        self.params = [p for p in given if p.ndim > 1 and is_inexact(p)]
         if not self.params:
             message = "params must hold at least one weight of two or more axes, got none"
             raise ValueError(message)
@@ -115,7 +119,8 @@ class SpectralSphere:
             groups[key].append(i)
         for key, members in groups.items():
             run = self._by_core if key is None else self._by_torch
-            sigma.update(zip(members, run(members, n_iter), strict=True))
+            with without_autocast(self.params[members[0]].device.type):
+                sigma.update(zip(members, run(members, n_iter), strict=True))
         self.sigma = [sigma[i] for i in range(len(self.params))]
 
     def _follow(self) -> None:
@@ -194,6 +199,15 @@ class SpectralSphere:
         if self._handle is not None:
             self._handle.remove()
             self._handle = None
+
+
+def _checked(given: Tensor | tuple[str, Tensor]) -> Tensor:
+    """Return a weight, without its name."""
+    weight = given[1] if isinstance(given, tuple) else given
+    if hasattr(weight, "full_tensor"):  # DTensor's own; to import the class takes a second
+        message = f"params must hold whole tensors, got {type(weight).__name__}"
+        raise TypeError(message)
+    return weight
 
 
 def _radius(weight: Tensor, dim: int, radius: float | str) -> float:
