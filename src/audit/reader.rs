@@ -70,7 +70,7 @@ impl Checkpoint {
 }
 
 /// Refuses what could block or is not a file, before it is opened: opening a FIFO waits forever.
-fn check_regular(path: &Path) -> Result<(), Error> {
+pub(super) fn check_regular(path: &Path) -> Result<(), Error> {
     let metadata = fs::metadata(path).map_err(|e| refuse(path, open_reason(&e)))?;
     if metadata.is_dir() {
         return Err(refuse(path, "is a directory, not a safetensors file"));

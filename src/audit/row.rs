@@ -101,7 +101,12 @@ impl Row {
             dtype: unit.dtype.clone(),
             kind: unit.kind,
             sigma_max: sigma,
-            stable_rank: if sigma == 0.0 { 0.0 } else { ratio },
+            stable_rank: match sigma == 0.0 {
+                true => 0.0,
+                // Rounding aside it is one at least.
+                false if ratio < 1.0 => 1.0,
+                false => ratio,
+            },
             fro,
             sigma_ratio: solution.second / sigma,
             sigma_mup,

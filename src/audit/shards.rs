@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::reader::open_reason;
+use super::reader::{check_regular, open_reason};
 use super::refuse;
 use crate::error::Error;
 
@@ -37,7 +37,12 @@ pub fn resolve(path: &Path) -> Result<Vec<PathBuf>, Error> {
 
 fn directory(path: &Path) -> Result<Vec<PathBuf>, Error> {
     let entries = fs::read_dir(path).map_err(|e| refuse(path, open_reason(&e)))?;
-    let names: BTreeSet<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    // Hidden files are other programs' notes, not shards.
+    let is_hidden = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+    };
+    let paths = entries.flatten().map(|entry| entry.path());
+    let names: BTreeSet<PathBuf> = paths.filter(|path| !is_hidden(path)).collect();
     let indices: Vec<_> =
         names.iter().filter(|p| ends_with(p, &format!("{SHARD}{INDEX}"))).collect();
     match indices[..] {
@@ -55,6 +60,7 @@ fn directory(path: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 fn index(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    check_regular(path)?;
     let mut text = String::new();
     let file = File::open(path).map_err(|e| refuse(path, open_reason(&e)))?;
     file.take(MAX_INDEX + 1)

@@ -28,7 +28,7 @@ def read(path: str) -> list[Row]:
     Returns
     -------
     list of dict
-        Name, file and sigma of each row; sigma is ``None`` where it was not finite.
+        Name, file, status and sigma of each row; sigma is ``None`` where it was not finite.
 
     Raises
     ------
@@ -138,4 +138,5 @@ def _checked(row: Any) -> Row:  # noqa: ANN401 - any JSON
     number = isinstance(sigma, float | int) and not isinstance(sigma, bool) and math.isfinite(sigma)
     if not (sigma is None or number) or not isinstance(row["name"], str):
         raise TypeError
-    return {"name": row["name"], "sigma_max": sigma, "file": str(row.get("file", ""))}
+    kept = {"name": row["name"], "sigma_max": sigma, "status": row.get("status")}
+    return kept | {"file": str(row.get("file", ""))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ NUMERIC = frozenset(COLUMNS[3:13])
 _USUAL = {"status": "ok", "kind": "matrix", "same_as": None}
 
 # Six digits where they are promised; the rest is read at a glance.
+# Columns that not every row has a value for.
+_MAYBE = {"upper", "sigma_ratio"}
+
 _DIGITS = {"sigma_max": 6, "upper": 6, "ms": 3}
 
 
@@ -83,5 +87,6 @@ def text(row: Row, column: str) -> str:
     if column == "shape":
         return "x".join(map(str, value))
     if isinstance(value, float):
-        return "" if value != value and column == "upper" else f"{value:.{_DIGITS.get(column, 5)}g}"  # noqa: PLR0124 - nan
+        unknown = math.isnan(value) and column in _MAYBE
+        return "" if unknown else f"{value:.{_DIGITS.get(column, 5)}g}"
     return str(value)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 _WEIGHTS = (".safetensors", ".index.json")
+_MIN_NDIM = 2
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -123,7 +124,8 @@ class Audit:
             if wanted(name, self.args.include, self.args.exclude)
         ]
         self.n_filtered += len(tensors) - len(keep)
-        return keep, sum(math.prod(tensors[i][2]) for i in keep)
+        shapes = [tensors[i][2] for i in keep if tensors[i][1] in sources.MEASURED]
+        return keep, sum(math.prod(shape) for shape in shapes if len(shape) >= _MIN_NDIM)
 
     def _collector(self, found: list[Row], progress: Progress) -> Callable[[list[Row]], None]:
         def collect(rows: list[Row]) -> None:
@@ -141,7 +143,8 @@ class Audit:
 
 def _check_targets(args: argparse.Namespace) -> None:
     """Refuse to write over what is read; a baseline may be replaced by the next one."""
-    read = {file for path in args.path for file in sources.expand(path)}
+    named = [each for path in args.path for each in sources.named(path)]
+    read = set(named) | {file for each in named for file in sources.expand(each)}
     read |= {each for path in read if os.path.isdir(path) for each in _weights_in(path)}  # noqa: PTH112
     read |= set(sources.files_of(args.path))
     real = {os.path.realpath(path) for path in read}

@@ -107,7 +107,7 @@ def _cells(rows: Sequence[Row], columns: Sequence[str]) -> list[list[str]]:
 
 def _inert(cell: str) -> str:
     """Text that markdown shows as it is."""
-    return "".join("\\" + c if c in "\\`*_{}[]<>|~#$" else c for c in cell)
+    return "".join("\\" + c if c in "\\`*_{}[]<>|~#$&" else c for c in cell)
 
 
 def _json(report: Report) -> Iterator[str]:

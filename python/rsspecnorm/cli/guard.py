@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
+# Seconds that the work has to end in order before the child ends anyway.
+_GRACE = 0.7
 
 
 def supervise(args: argparse.Namespace) -> int:
@@ -95,8 +97,9 @@ def _child(args: argparse.Namespace, parent: int, mask: set[int | signal.Signals
     """Run the command and end without the interpreter's own farewell."""
     code = 2
     try:
+        ending = _Ending(args)
         for number in _signals():
-            signal.signal(number, _end)
+            signal.signal(number, ending)
         args.parent = parent
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         code = protect(args)
@@ -108,13 +111,57 @@ def _child(args: argparse.Namespace, parent: int, mask: set[int | signal.Signals
         os._exit(code)
 
 
-def _end(number: int, _frame: FrameType | None) -> None:
-    """End once: a terminal's Ctrl-C arrives twice, from the terminal and through the parent."""
-    for each in _signals():
-        signal.signal(each, signal.SIG_IGN)
-    if number == signal.SIGINT:
-        raise KeyboardInterrupt
-    raise errors.Terminated(128 + number)
+class _Ending:
+    """
+    Ends the child at a signal: by an exception, or at once where that may be lost.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        The parsed command line.
+    """
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        self.number = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """End once: a terminal's Ctrl-C arrives twice, from the terminal and through the parent."""
+        for each in _signals():
+            signal.signal(each, signal.SIG_IGN)
+        self.number = number
+        # A module that is being imported may swallow the exception, or make another one of it.
+        if _is_importing(frame):
+            self.at_once()
+        signal.signal(signal.SIGALRM, self.at_once)
+        signal.setitimer(signal.ITIMER_REAL, _GRACE)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise errors.Terminated(128 + number)
+
+    def at_once(self, *_: object) -> NoReturn:
+        """Leave nothing half written, and go."""
+        _discard(self.args, os.getpid())
+        if self.number == signal.SIGINT:
+            errors.say("interrupted")
+        os._exit(128 + self.number)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _discard(args: argparse.Namespace, process: int) -> None:
+    """Remove what a process left half written."""
+    from rsspecnorm.cli import output
+
+    for path in (args.output, args.plot):
+        if path is not None:
+            output.discard(path, process)
 
 
 def _forward(child: int) -> None:
@@ -132,11 +179,7 @@ def _died(
     args: argparse.Namespace, child: int, number: int, before: dict[str, tuple[int, int]]
 ) -> int:
     """Say in one line how the child died, and remove what it left half written."""
-    from rsspecnorm.cli import output
-
-    for path in (args.output, args.plot):
-        if path is not None:
-            output.discard(path, child)
+    _discard(args, child)
     if number == getattr(signal, "SIGBUS", 0):
         after = _sizes(args.path)
         changed = [path for path in before if after.get(path) != before[path]] or args.path

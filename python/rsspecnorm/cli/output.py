@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import stat
 import sys
 import zlib
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 # The bytes of a name that a temporary one takes over: most systems allow 255 in all.
 _MAX_NAME = 200
+_SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
+# Names of what is open already: a file opened by one of them would be cut to nothing.
+_DESCRIPTORS = {"stdout": 1, "stderr": 2}
+_DESCRIPTOR = re.compile(r"(?:/dev|/proc/self)/(?:(?P<name>stdout|stderr)|fd/(?P<number>\d+))")
 
 
 def temporary(path: str, process: int) -> Path:
@@ -89,10 +94,17 @@ class Replacement:
             raise CommandError(f"{self.path}: no such folder: {target.parent}")
         if is_special(self.path):
             raise CommandError(f"{self.path}: is not a regular file")
+        if self.path.endswith(_SEPARATORS):
+            raise CommandError(f"{self.path}: no such folder")
+        if target.exists() and not os.access(target, os.W_OK):
+            raise CommandError(f"{self.path}: permission denied")
 
     def __enter__(self) -> Path:
         self.check()
-        self.temporary.touch(exist_ok=True)
+        try:
+            self.temporary.touch(exist_ok=True)
+        except OSError as error:  # of the name that the caller knows
+            raise OSError(error.errno, error.strerror, self.path) from error
         if Path(self.path).exists():
             # What only its owner could read stays so.
             self.temporary.chmod(stat.S_IMODE(Path(self.path).stat().st_mode))
@@ -137,13 +149,22 @@ class Output:
                 # Names may hold what a terminal's encoding lacks; CSV brings its own line ends.
                 self._stream.reconfigure(errors="backslashreplace", newline="")
         else:
-            if is_special(self._path) and not Path(self._path).is_dir():
-                name = Path(self._path)
-            else:
-                name = self._stack.enter_context(Replacement(self._path))
-            stream = name.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+            place = self._place(self._path)
+            stream = open(  # noqa: PTH123 - descriptors too
+                place, "w", encoding="utf-8", errors="backslashreplace", newline=""
+            )
             self._stream = self._stack.enter_context(stream)
         return self
+
+    def _place(self, path: str) -> Path | int:
+        """Return what is to be opened."""
+        known = _DESCRIPTOR.fullmatch(path)
+        if known is not None:
+            number = known["number"]
+            return os.dup(_DESCRIPTORS[known["name"]] if number is None else int(number))
+        if is_special(path) and not Path(path).is_dir():
+            return Path(path)
+        return self._stack.enter_context(Replacement(path))
 
     def write(self, text: str) -> None:
         """Write; a reader that has gone away (``| head``) is no error."""

@@ -57,6 +57,18 @@ def draw(rows: Sequence[Row], path: str) -> None:
         The file, which appears whole or not at all: a JPEG, PDF or SVG where its name ends so, else
         a PNG.
     """
+    with warnings.catch_warnings():
+        # A name may have letters that the font lacks; values may lie at both ends of the range.
+        warnings.simplefilter("ignore")
+        figure = _figure(rows)
+        with Replacement(path) as name:
+            try:
+                figure.savefig(name, format=_format(path), dpi=120)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, path) from error
+
+
+def _figure(rows: Sequence[Row]) -> Any:  # noqa: ANN401 - matplotlib is not imported for types
     from matplotlib.figure import Figure
 
     width = min(6 + 0.15 * len(rows), 24)
@@ -69,9 +81,7 @@ def draw(rows: Sequence[Row], path: str) -> None:
         lower.set_xticks(range(len(rows)), names, rotation=90, fontsize=7, parse_math=False)
     else:
         lower.set_xlabel("matrix, in the order of the report")
-    with Replacement(path) as name, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a name may have letters that the font lacks
-        figure.savefig(name, format=_format(path), dpi=120)
+    return figure
 
 
 def _format(path: str) -> str:

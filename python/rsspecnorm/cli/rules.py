@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from rsspecnorm.cli import baseline
@@ -67,7 +68,8 @@ def notes(
             yield f"--fail-above {pattern.pattern}={limit:g} matches no tensor"
     unsure = sum(row["status"] == "not_converged" for row in rows)
     if unsure:
-        yield f"{unsure} matrices did not converge; their sigma_max is a lower bound"
+        what = "1 matrix" if unsure == 1 else f"{unsure} matrices"
+        yield f"{what} did not converge; sigma_max is a lower bound there"
     if old is not None:
         found = baseline.match(rows, old)
         known = {id(row) for row in found}
@@ -95,12 +97,14 @@ def _nonfinite(rows: Sequence[Row]) -> Iterator[str]:
 
 def _drift(rows: Sequence[Row], old: Sequence[Row], limit: float) -> Iterator[str]:
     found = baseline.match(rows, old)
-    if rows and not any(found):
+    if not any(found):
         yield f"--fail-drift {limit:.6g}: nothing here is in the baseline"
     for label, row, then in zip(baseline.labels(rows), rows, found, strict=True):
         if then is None:
             continue
         change = baseline.drift(row["sigma_max"], then["sigma_max"])
+        if then["status"] not in {None, row["status"]} and then["sigma_max"] is None:
+            change = math.inf  # an overflow is not a nan
         if change > limit:
             before = "not finite" if then["sigma_max"] is None else f"{then['sigma_max']:.6g}"
             yield (

@@ -166,21 +166,47 @@ def expand(path: str) -> list[str]:
     CommandError
         When there is nothing of that name, or an index is not valid.
     """
+    found = named(path)
+    if found != [path]:
+        return [file for each in found for file in expand(each)]
+    if os.path.isdir(path):  # noqa: PTH112 - strings here
+        return _torch_shards(path)
+    return _torch_index(path) if path.endswith(_TORCH_INDEX) else [path]
+
+
+def named(path: str) -> list[str]:
+    """
+    Find what a path or a pattern names.
+
+    Parameters
+    ----------
+    path : str
+        As `expand` takes it.
+
+    Returns
+    -------
+    list of str
+        The path itself where there is something of that name, else what matches it.
+
+    Raises
+    ------
+    CommandError
+        When there is nothing.
+    """
     if os.path.lexists(path):
-        if os.path.isdir(path):  # noqa: PTH112 - strings here
-            return _torch_shards(path)
-        return _torch_index(path) if path.endswith(_TORCH_INDEX) else [path]
-    if glob.has_magic(path):
-        found = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - a pattern as typed
-        if found:
-            return [file for each in found for file in expand(each)]
+        return [path]
+    if not glob.has_magic(path):
+        raise CommandError(f"{path}: no such file or directory")
+    found = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - a pattern as typed
+    if not found:
         raise CommandError(f"{path}: no file matches")
-    raise CommandError(f"{path}: no such file or directory")
+    return found
 
 
 def _torch_shards(folder: str) -> list[str]:
     """A folder itself when it holds safetensors, else its torch shards."""
-    names = sorted(os.listdir(folder))  # noqa: PTH208 - strings here
+    # Hidden files are other programs' notes, not shards.
+    names = sorted(name for name in os.listdir(folder) if not name.startswith("."))  # noqa: PTH208
     if any(name.endswith((".safetensors", ".safetensors.index.json")) for name in names):
         return [folder]
     indices = [name for name in names if name.endswith(_TORCH_INDEX)]
@@ -194,6 +220,7 @@ def _torch_index(path: str) -> list[str]:
     """The shards that an index names, all of which must lie beside it."""
     import json
 
+    _require_regular(path)
     try:
         with open(path, "rb") as stream:  # noqa: PTH123 - strings here
             shards = set(json.loads(stream.read(_MAX_INDEX))["weight_map"].values())
@@ -213,6 +240,11 @@ def _reader(path: str) -> str:
     suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - strings here
     if suffix not in _NUMPY + _TORCH or os.path.isdir(path):  # noqa: PTH112 - as above
         return "native"
-    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - as above
-        raise CommandError(f"{path}: is not a regular file")
+    _require_regular(path)
     return "numpy" if suffix in _NUMPY else "torch"
+
+
+def _require_regular(path: str) -> None:
+    """Refuse a pipe or a device, which may keep its reader waiting for ever."""
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - strings here
+        raise CommandError(f"{path}: is not a regular file")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rsspecnorm.cli.errors import CommandError, describe
-from rsspecnorm.cli.sources import MEASURED, Listed, numbered, spelled
+from rsspecnorm.cli.sources import MEASURED, Listed, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rsspecnorm.cli.columns import Row
     from rsspecnorm.cli.sources import OnRows, Settings
 
 _NAMES = {
@@ -90,8 +92,8 @@ class TorchFile:
         skipped = []
         for group in (views, *([i] for i in copies)):
             if group:
-                items, collect = list(map(self._item, group)), numbered(on_rows, group[0])
-                skipped += _core.audit_arrays(items, settings, collect)
+                collect = _placed(on_rows, group)
+                skipped += _core.audit_arrays(list(map(self._item, group)), settings, collect)
         return skipped
 
     def _item(self, index: int) -> tuple[str, str, str, list[int], Any]:
@@ -127,8 +129,7 @@ class TorchFile:
                         raise
                     return self.torch.load(path, **options)  # the format before torch 1.6
         except Exception as error:  # torch raises many kinds, some with pages of advice
-            reason = describe(error).split(". ")[0][:200]
-            raise CommandError(f"{path}: torch cannot load it: {reason}") from error
+            raise CommandError(f"{path}: torch cannot load it: {_reason(error)}") from error
 
     def _flatten(self, prefix: str, value: Any, depth: int) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
         if isinstance(value, self.torch.Tensor):
@@ -139,6 +140,23 @@ class TorchFile:
             items = value.items() if isinstance(value, dict) else enumerate(value)
             for key, item in items:
                 yield from self._flatten(f"{prefix}.{key}" if prefix else str(key), item, depth + 1)
+
+
+def _placed(on_rows: OnRows, group: list[int]) -> OnRows:
+    """Give rows of a call the places that their tensors have in the file."""
+
+    def collect(rows: list[Row]) -> None:
+        on_rows([{**row, "index": group[row["index"]]} for row in rows])
+
+    return collect
+
+
+def _reason(error: Exception) -> str:
+    """Say in short what torch says at length."""
+    text = describe(error)
+    unsafe = re.search(r"Unsupported (?:global|operand|class): ?(?:GLOBAL )?([\w.]+)", text)
+    found = "" if unsafe is None else f", it needs {unsafe[1]}, which is not loaded from files"
+    return text.split(". ")[0][:200] + found
 
 
 def _dtype(tensor: Any) -> str:  # noqa: ANN401 - torch is not imported for types

@@ -1,6 +1,7 @@
 """Checkpoints that torch wrote: their index, their oddities, and bombs."""
 
 import json
+from fractions import Fraction
 
 import pytest
 import torch
@@ -79,3 +80,15 @@ def test_a_negated_view_is_read(tmp_path):
     torch.save({"w": torch._neg_view(a)}, tmp_path / "m.pt")
     sigma = torch.linalg.matrix_norm(a.double(), 2).item()
     assert rows(tmp_path / "m.pt")["w"]["sigma_max"] == pytest.approx(sigma, rel=1e-6)
+
+
+def test_rows_keep_the_order_of_the_file(tmp_path):
+    a = torch.randn(4, 4)
+    state = {"a": a, "t": a.t() + 1, "u": torch.randn(4, 4).t(), "z": torch.randn(4, 4)}
+    torch.save(state, tmp_path / "m.pt")
+    assert list(rows(tmp_path / "m.pt")) == ["a", "t", "u", "z"]
+
+
+def test_what_torch_will_not_load_is_named(tmp_path):
+    torch.save({"w": torch.eye(2), "when": Fraction(1, 2)}, tmp_path / "m.pt")
+    assert "fractions.Fraction" in audit(tmp_path / "m.pt", code=2).stderr
