@@ -177,16 +177,12 @@ impl<'py, T: Element + Copy> Held<'py, T> {
         let borrowed = a.cast::<PyArrayDyn<T>>()?;
         let borrowed = borrowed.try_readonly().map_err(|e| refused(&name(), e))?;
         let view = borrowed.as_array();
+        let is_small = index.is_some() && view.len() <= MAX_COPIED;
         // A copy of what has gaps would have another layout.
-        Ok(
-            match index.is_some()
-                && view.len() <= MAX_COPIED
-                && view.as_slice_memory_order().is_some()
-            {
-                true => Self::Copied(view.to_owned()),
-                false => Self::Borrowed(borrowed),
-            },
-        )
+        Ok(match is_small && view.as_slice_memory_order().is_some() {
+            true => Self::Copied(view.to_owned()),
+            false => Self::Borrowed(borrowed),
+        })
     }
 
     fn as_array(&self) -> ArrayViewD<'_, T> {

@@ -26,8 +26,7 @@ const MOST_THREADS: usize = 256;
 
 /// The pool of `num_threads` threads of this process, or of as many as are of use.
 pub(super) fn pool(num_threads: usize) -> Arc<ThreadPool> {
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let num_threads = num_threads.min(MOST_THREADS.max(cpus));
+    let num_threads = if num_threads > MOST_THREADS { of_use(num_threads) } else { num_threads };
     // A fork in the middle of another thread's call leaves the lock held for ever in the child:
     // wait a moment for a living owner, then do without the cache.
     for _ in 0..50 {
@@ -40,6 +39,12 @@ pub(super) fn pool(num_threads: usize) -> Arc<ThreadPool> {
         }
     }
     Arc::new(build(num_threads))
+}
+
+/// Asks the system for its CPUs, which takes as long as a short call.
+fn of_use(num_threads: usize) -> usize {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    num_threads.min(MOST_THREADS.max(cpus))
 }
 
 fn cached(pools: &mut Option<Pools>, num_threads: usize) -> Arc<ThreadPool> {

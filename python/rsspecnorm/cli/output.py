@@ -149,10 +149,17 @@ class Output:
                 # Names may hold what a terminal's encoding lacks; CSV brings its own line ends.
                 self._stream.reconfigure(errors="backslashreplace", newline="")
         else:
-            place = self._place(self._path)
-            stream = open(  # noqa: PTH123 - descriptors too
-                place, "w", encoding="utf-8", errors="backslashreplace", newline=""
-            )
+            try:
+                stream = open(  # noqa: PTH123 - descriptors too
+                    self._place(self._path),
+                    "w",
+                    encoding="utf-8",
+                    errors="backslashreplace",
+                    newline="",
+                )
+            except OSError as error:
+                self._stack.__exit__(type(error), error, error.__traceback__)
+                raise OSError(error.errno, error.strerror, self._path) from error
             self._stream = self._stack.enter_context(stream)
         return self
 
