@@ -3,6 +3,7 @@
 import os
 import re
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -150,10 +151,11 @@ def test_a_matrix_that_another_call_writes_to_is_named():
     out = np.zeros_like(a)
 
     def write():
-        for _ in range(20):
+        while True:
             with suppress(ValueError):  # where a read came first
                 spectral_normalize(a, n_power_iterations=100, out=out)
                 return
+            time.sleep(0.001)
 
     thread = threading.Thread(target=write)
     thread.start()
@@ -163,6 +165,7 @@ def test_a_matrix_that_another_call_writes_to_is_named():
     }
     seen = set()
     while thread.is_alive():
+        time.sleep(0.005)
         for read in reads.values():
             try:
                 read()
