@@ -118,7 +118,7 @@ class _Norm(Function):
         sigma, u, v = ctx.saved_tensors
         with without_autocast(u.device.type):
             image = (tangents[0].to(u.dtype) @ v[..., None]).squeeze(-1)
-        return torch.where(sigma == 0, 0.0, torch.linalg.vecdot(u, image).real)
+            return torch.where(sigma == 0, 0.0, torch.linalg.vecdot(u, image).real)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
