@@ -92,7 +92,7 @@ class TorchFile:
         skipped = []
         for group in (views, *([i] for i in copies)):
             if group:
-                collect = _placed(on_rows, group)
+                collect = _placed(on_rows, [(self.listed[i].name, i) for i in group])
                 skipped += _core.audit_arrays(list(map(self._item, group)), settings, collect)
         return skipped
 
@@ -142,11 +142,16 @@ class TorchFile:
                 yield from self._flatten(f"{prefix}.{key}" if prefix else str(key), item, depth + 1)
 
 
-def _placed(on_rows: OnRows, group: list[int]) -> OnRows:
+def _placed(on_rows: OnRows, names: list[tuple[str, int]]) -> OnRows:
     """Give rows of a call the places that their tensors have in the file."""
+    # The first of a name: rows of one place stay in the order of the call.
+    places = dict(reversed(names))
+
+    def place(name: str) -> int:
+        return places.get(name, places.get(name.rpartition("[")[0], names[0][1]))  # or a slice
 
     def collect(rows: list[Row]) -> None:
-        on_rows([{**row, "index": group[row["index"]]} for row in rows])
+        on_rows([{**row, "index": (place(row["name"]), row["index"])} for row in rows])
 
     return collect
 

@@ -84,9 +84,15 @@ def test_a_negated_view_is_read(tmp_path):
 
 def test_rows_keep_the_order_of_the_file(tmp_path):
     a = torch.randn(4, 4)
-    state = {"a": a, "t": a.t() + 1, "u": torch.randn(4, 4).t(), "z": torch.randn(4, 4)}
+    b = torch.randn(3, 2, 4)
+    state = {"bias": a[0].clone(), "a": a, "s": b + 1, "t": a.t() + 1, "steps": torch.arange(4)}
+    state |= {"u": torch.randn(5, 4).t(), "v": b.permute(2, 0, 1), "z": torch.randn(4, 4)}
     torch.save(state, tmp_path / "m.pt")
-    assert list(rows(tmp_path / "m.pt")) == ["a", "t", "u", "z"]
+    found = rows(tmp_path / "m.pt")
+    stacks = {"s": [f"s[{i}]" for i in range(3)], "v": [f"v[{i}]" for i in range(4)]}
+    expected = [name for key in "astuvz" for name in stacks.get(key, [key])]
+    assert list(found) == expected
+    assert found["s[2]"]["sigma_max"] == pytest.approx(float(torch.linalg.matrix_norm(b[2] + 1, 2)))
 
 
 def test_what_torch_will_not_load_is_named(tmp_path):
