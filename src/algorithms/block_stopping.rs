@@ -54,7 +54,7 @@ const CALM: f64 = 0.1;
 
 const MARGINS: Margins = Margins { falling: CALM, error: 1.0 };
 
-/// The same of three vectors at a copy in integers, which gives way where values crowd (decision 0016).
+/// The same at a copy in integers, which gives way where values crowd (decision 0016).
 const MARGINS_AT_COPY: Margins = Margins { falling: 2.0 * CALM, error: 5.0 };
 
 /// How many times its last rise a value may rise yet.

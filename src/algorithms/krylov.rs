@@ -20,6 +20,10 @@ const LEAST_RTOL: f64 = 1e-11;
 const LEAST_RTOL_OF_INTEGERS: f64 = 5e-7;
 const LEAST_ELEMENTS_OF_INTEGERS: usize = 1 << 22;
 
+/// The most vectors of a block there: a pass waits for its arithmetic, not for memory, so that the fourth costs
+/// as much as the first.
+const MOST_OF_INTEGERS: usize = 3;
+
 /// The most columns at which the probability that two vectors miss the top stands clear of the noise
 /// of single precision; four vectors ask for far less of each.
 const MOST_COLUMNS_OF_TWO: usize = 8192;
@@ -64,7 +68,7 @@ fn by_block<O: Narrow>(op: &mut O, settings: Settings<'_>) -> Result<Attempt, Er
         return Ok(Attempt::Declined(0));
     }
     if op.is_narrow() {
-        return match by_integers(op, settings)? {
+        return match by_integers(size, op, settings)? {
             Attempt::Declined(spent) => Ok(by_block_of(size, op, settings)?.after(spent)),
             found => Ok(found),
         };
@@ -76,7 +80,11 @@ fn by_block<O: Narrow>(op: &mut O, settings: Settings<'_>) -> Result<Attempt, Er
 }
 
 /// Tries a block at a copy in integers, where no more is asked for than six digits of the value.
-fn by_integers<O: Narrow>(op: &mut O, settings: Settings<'_>) -> Result<Attempt, Error> {
+fn by_integers<O: Narrow>(
+    size: usize,
+    op: &mut O,
+    settings: Settings<'_>,
+) -> Result<Attempt, Error> {
     let is_value = settings.value_alone && settings.v0.is_none();
     let (nrows, ncols) = op.shape();
     let is_large = nrows * ncols >= LEAST_ELEMENTS_OF_INTEGERS;
@@ -85,7 +93,9 @@ fn by_integers<O: Narrow>(op: &mut O, settings: Settings<'_>) -> Result<Attempt,
         return Ok(Attempt::Declined(0));
     }
     match op.fixed()? {
-        Some(copy) => by_block_of(3, &mut op.beside_fixed(&copy), settings),
+        Some(copy) => {
+            by_block_of(size.min(MOST_OF_INTEGERS), &mut op.beside_fixed(&copy), settings)
+        }
         None => Ok(Attempt::Declined(0)),
     }
 }
