@@ -10,8 +10,18 @@ import rsspecnorm
 from matrices import random, with_spectrum
 from rsspecnorm import leading_triplet, spectral_norm, spectral_norms, thread_limit
 
-# 2^22 elements and more: square, tall, wide, with tails in both directions.
-SHAPES = [(2048, 2048), (2051, 2055), (8200, 513), (2000, 2100), (40_000, 107)]
+# 2^22 elements and more: square, tall, wide, with tails in both directions; and more than 2^23,
+# where a block has three vectors in place of two.
+SHAPES = [
+    (2048, 2048),
+    (2051, 2055),
+    (8200, 513),
+    (1100, 4000),
+    (2000, 2100),
+    (40_000, 107),
+    (2903, 2899),
+    (1030, 8200),
+]
 
 
 def single(a):
