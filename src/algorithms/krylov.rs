@@ -20,8 +20,8 @@ const LEAST_RTOL: f64 = 1e-11;
 const LEAST_RTOL_OF_INTEGERS: f64 = 5e-7;
 const LEAST_ELEMENTS_OF_INTEGERS: usize = 1 << 22;
 
-/// The most vectors of a block there: a pass waits for its arithmetic, not for memory, so that the fourth costs
-/// as much as the first.
+/// The most vectors of a block at such a copy, where a pass waits for its arithmetic, not for memory: a fourth
+/// costs as much as the first.
 const MOST_OF_INTEGERS: usize = 3;
 
 /// The most columns at which the probability that two vectors miss the top stands clear of the noise
