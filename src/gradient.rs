@@ -67,6 +67,11 @@ impl_differentiable!(f16 => F16, bf16 => Bf16, f32 => F32, f64 => F64);
 /// by one, and none is read before all are there.
 const MANY: usize = 16;
 
+/// Whether a result of so many bytes, one of those of a backward pass, is stored past the caches.
+pub(crate) fn stores_past(bytes: usize) -> bool {
+    schedule::passes_caches(MANY * bytes)
+}
+
 /// Computes every gradient, at two reads of each `G` and one of each `Y`.
 ///
 /// # Errors
@@ -125,7 +130,7 @@ impl<T: Differentiable> Gradient<'_, T> {
             slope => -slope * self.inner(len, (level, runner))?,
         };
         let (scale, v) = (self.scale, self.v);
-        let stream = stream || schedule::passes_caches(MANY * size_of_val(self.out));
+        let stream = stream || stores_past(size_of_val(self.out));
         let rows = self.grad.chunks(len).zip(self.u.chunks(block_rows));
         let mut blocks: Vec<_> = rows.zip(self.out.chunks_mut(len)).collect();
         // What the inner product read last is in the nearest cache.

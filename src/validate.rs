@@ -8,6 +8,7 @@ use std::fmt::Display;
 use crate::api::{Goal, Request};
 use crate::error::Error;
 use crate::gradient::{Differentiable, Gradient};
+use crate::layer::LayerGradient;
 use crate::matrix::{Batch, MatMut, Matrix};
 use crate::normalize::{Steppable, Steps, Task, Weights};
 
@@ -181,6 +182,20 @@ pub(crate) fn gradient<T: Differentiable>(gradient: &Gradient<'_, T>) -> Result<
     ];
     let what = "one element for each pair of entries of u and v";
     lengths.into_iter().try_for_each(|(argument, len)| fits(argument, len, size, what))
+}
+
+/// Checks that the matrices of a layer's gradient fit its vectors.
+///
+/// # Errors
+/// [`Error::ShapeMismatch`], naming the argument.
+pub(crate) fn layer_gradient<T>(gradient: &LayerGradient<'_, T>) -> Result<(), Error> {
+    let (nrows, ncols) = (gradient.u.len(), gradient.v.len());
+    let what = "one element for each pair of entries of u and v";
+    fits("out", gradient.out.len(), nrows.checked_mul(ncols), what)?;
+    let count = gradient.grad.len() / nrows.max(1);
+    fits("grad", gradient.grad.len(), Some(count * nrows), "rows of one entry for each of u")?;
+    let what = "one entry of v for each row of grad";
+    fits("x", gradient.x.len(), count.checked_mul(ncols), what)
 }
 
 /// Checks the length of a vector.

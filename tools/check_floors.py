@@ -29,6 +29,7 @@ FLOORS = (
         "api",
         "normalize",
         "gradient",
+        "layer",
         "track",
         "audit",
     ),

@@ -9,6 +9,7 @@ __all__ = [
     "bounds",
     "gradient",
     "is_ready",
+    "layer_gradient",
     "levels",
     "normalize",
     "norms",
@@ -91,6 +92,17 @@ _Gradient: TypeAlias = tuple[
 ]
 
 def gradient(rows: list[_Gradient], num_threads: int | None, /) -> None: ...
+def layer_gradient(
+    grad: NDArray[np.generic],
+    x: NDArray[np.generic],
+    u: NDArray[np.generic],
+    v: NDArray[np.generic],
+    out: NDArray[np.generic],
+    scale: float,
+    pull: float,
+    num_threads: int | None,
+    /,
+) -> None: ...
 def track(
     matrices: Sequence[NDArray[np.generic]],
     states: Sequence[NDArray[np.generic]],

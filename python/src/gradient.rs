@@ -4,7 +4,7 @@ use half::{bf16, f16};
 use numpy::{Element, PyArrayDyn, PyReadonlyArrayDyn, PyReadwriteArrayDyn, PyUntypedArray};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use rsspecnorm::{AnyGradient, Differentiable, Gradient};
+use rsspecnorm::{AnyGradient, Differentiable, Error, Gradient, LayerElement, LayerGradient};
 
 use crate::arrays::{Dtype, dtype_of};
 use crate::borrow::{readable, writable};
@@ -109,4 +109,60 @@ where
             out: self.out.as_slice_mut()?,
         }))
     }
+}
+
+/// Writes `scale * grad' x + pull * u v'` to `out`, in float32 or float64. `grad` and `x` have one row for each row
+/// of a layer's input; all are C-contiguous, and `u` and `v` say how many rows and columns `out` has.
+#[pyfunction]
+#[pyo3(signature = (grad, x, u, v, out, scale, pull, num_threads, /))]
+#[expect(clippy::too_many_arguments, reason = "a tuple would have to be built and taken apart")]
+pub(crate) fn layer_gradient<'py>(
+    py: Python<'py>,
+    grad: Bound<'py, PyUntypedArray>,
+    x: Bound<'py, PyUntypedArray>,
+    u: Bound<'py, PyUntypedArray>,
+    v: Bound<'py, PyUntypedArray>,
+    out: Bound<'py, PyUntypedArray>,
+    scale: f64,
+    pull: f64,
+    #[pyo3(from_py_with = options::num_threads)] num_threads: Option<usize>,
+) -> Result<(), Failure> {
+    let given = ([&grad, &x, &u, &v], &out, (scale, pull));
+    match dtype_of(&grad) {
+        Some(Dtype::F32) => of_layer::<f32>(py, given, num_threads)?,
+        Some(Dtype::F64) => of_layer::<f64>(py, given, num_threads)?,
+        _ => return Err(PyTypeError::new_err("grad must be float32 or float64").into()),
+    }?;
+    Ok(())
+}
+
+/// What is read, what is written, and the two factors.
+type Given<'a, 'py> =
+    ([&'a Bound<'py, PyUntypedArray>; 4], &'a Bound<'py, PyUntypedArray>, (f64, f64));
+
+fn of_layer<T: LayerElement + Element>(
+    py: Python<'_>,
+    ([grad, x, u, v], out, (scale, pull)): Given<'_, '_>,
+    num_threads: Option<usize>,
+) -> PyResult<Result<(), Error>> {
+    let (grad, x) = (read::<T>("grad", grad)?, read::<T>("x", x)?);
+    let (u, v) = (read::<T>("u", u)?, read::<T>("v", v)?);
+    let mut out = writable::<T>("out", out)?;
+    let gradient = LayerGradient {
+        grad: grad.as_slice()?,
+        x: x.as_slice()?,
+        u: u.as_slice()?,
+        v: v.as_slice()?,
+        scale,
+        pull,
+        out: out.as_slice_mut()?,
+    };
+    py.detach(|| detached(num_threads, |control| rsspecnorm::layer_gradient(gradient, control)))
+}
+
+fn read<'py, T: Element>(
+    name: &str,
+    array: &Bound<'py, PyUntypedArray>,
+) -> PyResult<PyReadonlyArrayDyn<'py, T>> {
+    readable(name, array.cast::<PyArrayDyn<T>>()?)
 }

@@ -22,7 +22,7 @@ mod _core {
     #[pymodule_export]
     use crate::audit::{Audit, audit_arrays, shards};
     #[pymodule_export]
-    use crate::gradient::gradient;
+    use crate::gradient::{gradient, layer_gradient};
     #[pymodule_export]
     use crate::power::normalize;
     #[pymodule_export]

@@ -26,6 +26,7 @@ pub(crate) mod modulus;
 pub(crate) mod narrow;
 pub(crate) mod normal;
 pub(crate) mod norms;
+pub(crate) mod outer;
 pub(crate) mod pack;
 pub(crate) mod panel;
 pub(crate) mod product;
@@ -62,6 +63,10 @@ mod block_tests;
 #[cfg(test)]
 #[path = "../../tests/rust/unit/gradient.rs"]
 mod gradient_tests;
+
+#[cfg(test)]
+#[path = "../../tests/rust/unit/outer.rs"]
+mod outer_tests;
 
 #[cfg(test)]
 #[path = "../../tests/rust/unit/divide.rs"]

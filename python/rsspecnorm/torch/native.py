@@ -75,6 +75,18 @@ def gradient(rows: list[tuple[Any, ...]]) -> None:
     _core.gradient(rows, threads_in_force(threads([row[0] for row in rows])))
 
 
+def layer_gradient(
+    grad: NDArray[Any],
+    x: NDArray[Any],
+    vectors: tuple[NDArray[Any], NDArray[Any]],
+    out: NDArray[Any],
+    factors: tuple[float, float],
+) -> None:
+    """Write ``s D' X + p u v'`` for few rows of C-contiguous D and X, and `factors` s and p."""
+    count = threads_in_force(threads([out]))
+    _core.layer_gradient(grad, x, *vectors, out, *factors, count)
+
+
 def threads(arrays: Sequence[NDArray[Any]]) -> int | None:
     """Return 1 for little work, None for as many threads as the settings say."""
     return 1 if sum(array.nbytes for array in arrays) < ALONE else None

@@ -11,6 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rsspecnorm.torch import native
+from rsspecnorm.torch.views import as_read
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,6 +26,8 @@ _MATRIX_NDIM = 2
 _SMALL = 1 << 19
 # Rows up to which the weight is better the left factor of a product.
 _FEW = 8
+# Elements from which on the core writes what few rows give.
+_LEAST = 1 << 16
 # A column more in both factors of dW costs a copy of them, and saves a pass over dW. It pays where
 # that is so many times as long.
 _WIDER = 8
@@ -111,10 +116,11 @@ def gradients_of_rows(
     if given.image is None:
         dx = torch.addmm(grad.new_empty(()), grad, _as_matrix(weight), beta=0, alpha=scale)
     if given.wants_weight:
+        pull, size = given.pull(rows, dx), weight.numel()
+        if len(rows) <= _FEW and size >= _LEAST:
+            return dx, _few_rows(given, grad, rows, pull)
         dw = given.kept.tensor(weight)
-        flat = _as_matrix(dw)
-        pull, (u, v) = given.pull(rows, dx), given.edge()
-        size = flat.numel()
+        flat, (u, v) = _as_matrix(dw), given.edge()
         if size >= _SMALL and _WIDER * rows.shape[0] * sum(flat.shape) <= size:
             left, right = torch.vstack((grad * scale, u * pull)), torch.vstack((rows, v))
             torch.mm(left.t(), right, out=flat)
@@ -123,6 +129,14 @@ def gradients_of_rows(
             if pull != 0:
                 flat.addr_(u, v, alpha=pull)
     return dx, dw
+
+
+def _few_rows(given: Pass, grad: Tensor, rows: Tensor, pull: float) -> Tensor:
+    """Return dW, written once and by the core: torch writes it twice, and reads it before."""
+    target, dw = given.kept.take(given.weight)
+    read = as_read(grad.contiguous()), as_read(rows.contiguous())
+    native.layer_gradient(*read, given.vectors, target, (given.factors[0], pull))
+    return dw
 
 
 class ConvProduct:

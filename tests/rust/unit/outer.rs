@@ -1,0 +1,62 @@
+//! The kernel of outer products against naive loops, on every tier.
+
+use super::outer::{Outer, OuterKernels};
+use crate::simd::Level;
+
+fn noise(n: usize, seed: usize) -> Vec<f64> {
+    (0..n).map(|i| ((i * 7919 + seed * 104_729) % 2003) as f64 / 1001.5 - 1.0).collect()
+}
+
+/// Around the lanes and the rows of a stretch.
+const SHAPES: [(usize, usize); 8] =
+    [(1, 1), (3, 7), (4, 16), (5, 8), (6, 33), (11, 64), (8, 31), (2, 1000)];
+
+macro_rules! rows_are_the_formula {
+    ($($name:ident: $t:ty, $eps:expr;)*) => {$(
+        #[test]
+        fn $name() {
+            for ((m, n), count) in SHAPES.iter().flat_map(|s| [1, 2, 9].map(|k| (*s, k))) {
+                let left: Vec<$t> = noise(count * m, 1).into_iter().map(|x| x as $t).collect();
+                let right: Vec<$t> = noise(count * n, 2).into_iter().map(|x| x as $t).collect();
+                let right: Vec<&[$t]> = right.chunks(n).collect();
+                for (rows, stream) in [(0..m, false), (0..m, true), (m / 2..m, false)] {
+                    let mut first: Option<Vec<$t>> = None;
+                    for level in Level::all() {
+                        let mut out = vec![<$t>::NAN; rows.len() * n];
+                        let (left, right, rows) = (&left[..], &right[..], rows.clone());
+                        let wanted = rows.clone();
+                        let nrows = m;
+                        let outer = Outer { left, nrows, right, rows, out: &mut out, stream };
+                        <$t>::outer(level, outer);
+                        for (row, i) in out.chunks(n).zip(wanted) {
+                            for (j, y) in row.iter().enumerate() {
+                                let terms = (0..count).map(|k| {
+                                    f64::from(left[k * m + i]) * f64::from(right[k][j])
+                                });
+                                let off = (f64::from(*y) - terms.sum::<f64>()).abs();
+                                assert!(off <= 10.0 * f64::from($eps), "{m}x{n} at {i}, {j}");
+                            }
+                        }
+                        let first = first.get_or_insert_with(|| out.clone());
+                        assert_eq!(&out, first, "tiers differ at {m}x{n}");
+                    }
+                }
+            }
+        }
+    )*};
+}
+
+rows_are_the_formula! {
+    rows_of_singles: f32, f32::EPSILON;
+    rows_of_doubles: f64, f64::EPSILON;
+}
+
+#[test]
+#[should_panic(expected = "vectors of both sides")]
+fn sides_of_other_lengths_are_refused() {
+    let (left, right, mut out) = ([0.0_f32; 3], [0.0_f32; 2], [0.0_f32; 4]);
+    let right = [&right[..]];
+    let outer =
+        Outer { left: &left, nrows: 2, right: &right, rows: 0..2, out: &mut out, stream: false };
+    f32::outer(Level::all()[0], outer);
+}
