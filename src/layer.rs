@@ -1,9 +1,11 @@
 //! Floor F6: gradients that come back to the weight of a layer which divides its output by sigma.
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::api::Control;
 use crate::error::Error;
 use crate::gradient::stores_past;
-use crate::kernels::outer::{Outer, OuterKernels};
+use crate::kernels::outer::{Outer, OuterKernels, ROWS, Sides};
 use crate::operator::Runner;
 use crate::operator::step::block_rows;
 use crate::scalar::Element;
@@ -67,21 +69,33 @@ pub fn layer_gradient<T: LayerElement>(
         return Ok(());
     }
     let (nrows, ncols) = (u.len(), v.len());
-    let (scale, pull) = (T::from_f64(scale), T::from_f64(pull));
-    let left: Vec<T> = grad.iter().map(|&d| scale * d).chain(u.iter().map(|&u| pull * u)).collect();
-    let right: Vec<&[T]> = x.chunks(ncols).chain([v]).collect();
-    let (left, right) = (&left[..], &right[..]);
+    let sides = sides((grad, x), (u, v), (scale, pull));
     let stream = stores_past(size_of_val(out));
-    let step = block_rows((nrows, ncols));
+    let step = block_rows((nrows, ncols)).next_multiple_of(ROWS);
     let starts = (0..nrows).step_by(step);
-    let blocks =
-        std::sync::Mutex::new(starts.zip(out.chunks_mut(step * ncols)).collect::<Vec<_>>());
+    let blocks = Mutex::new(starts.zip(out.chunks_mut(step * ncols)).collect::<Vec<_>>());
     let work = Work { sizes: &[nrows * ncols], passes: 1, whole: 0 };
     schedule::run(work, control.num_threads, control.interrupted, &|_, runner| {
-        let mut blocks = blocks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut blocks = blocks.lock().unwrap_or_else(PoisonError::into_inner);
         runner.run(&mut blocks, &|(start, out)| {
             let rows = *start..*start + out.len() / ncols;
-            T::outer(level, Outer { left, nrows, right, rows, out, stream });
+            T::outer(level, Outer { sides: &sides, rows, out, stream });
         })
     })
+}
+
+/// The vectors of which the gradient is the sum of outer products; `u` and `v` come last.
+fn sides<T: LayerElement>(
+    (grad, x): (&[T], &[T]),
+    (u, v): (&[T], &[T]),
+    (scale, pull): (f64, f64),
+) -> Sides<T> {
+    let (scale, pull) = (T::from_f64(scale), T::from_f64(pull));
+    let count = grad.len() / u.len();
+    let mut sides = Sides::zeros((u.len(), v.len()), count + 1);
+    for (k, (left, right)) in grad.chunks(u.len()).zip(x.chunks(v.len())).enumerate() {
+        sides.set(k, (scale, left), right);
+    }
+    sides.set(count, (pull, u), v);
+    sides
 }

@@ -44,5 +44,5 @@ pub use matrix::{Batch, MatMut, MatRef, Matrix, Slab, Stack, StackStorage, Stora
 pub use normalize::{AnyTask, Given, Order, Steppable, Steps, Task, Weights, normalize};
 pub use scalar::Element;
 pub use schedule::num_threads;
-pub use simd::{Level, available_levels, level_name};
+pub use simd::{Level, available_levels, cpu_vendor, level_name};
 pub use track::{AnyTrack, Track, Trackable, track};

@@ -192,7 +192,9 @@ pub(crate) fn layer_gradient<T>(gradient: &LayerGradient<'_, T>) -> Result<(), E
     let (nrows, ncols) = (gradient.u.len(), gradient.v.len());
     let what = "one element for each pair of entries of u and v";
     fits("out", gradient.out.len(), nrows.checked_mul(ncols), what)?;
-    let count = gradient.grad.len() / nrows.max(1);
+    // Rows without an entry cannot be counted.
+    let by_columns = gradient.x.len() / ncols.max(1);
+    let count = gradient.grad.len().checked_div(nrows).unwrap_or(by_columns);
     fits("grad", gradient.grad.len(), Some(count * nrows), "rows of one entry for each of u")?;
     let what = "one entry of v for each row of grad";
     fits("x", gradient.x.len(), count.checked_mul(ncols), what)

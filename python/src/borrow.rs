@@ -53,7 +53,7 @@ pub(crate) fn writable<'py, T: Element>(
 }
 
 /// A vector as one of the dtype that belongs to its matrix.
-fn typed<'a, 'py, T: Element>(
+pub(crate) fn typed<'a, 'py, T: Element>(
     name: &str,
     a: &'a Bound<'py, PyUntypedArray>,
 ) -> PyResult<&'a Bound<'py, PyArrayDyn<T>>> {

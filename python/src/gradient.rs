@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use rsspecnorm::{AnyGradient, Differentiable, Error, Gradient, LayerElement, LayerGradient};
 
 use crate::arrays::{Dtype, dtype_of};
-use crate::borrow::{readable, writable};
+use crate::borrow::{readable, typed, writable};
 use crate::errors::Failure;
 use crate::options;
 use crate::power::detached;
@@ -164,5 +164,5 @@ fn read<'py, T: Element>(
     name: &str,
     array: &Bound<'py, PyUntypedArray>,
 ) -> PyResult<PyReadonlyArrayDyn<'py, T>> {
-    readable(name, array.cast::<PyArrayDyn<T>>()?)
+    readable(name, typed(name, array)?)
 }

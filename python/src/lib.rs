@@ -28,7 +28,7 @@ mod _core {
     #[pymodule_export]
     use crate::solve::{bounds, norms, triplets};
     #[pymodule_export]
-    use crate::threads::{levels, num_threads, set_num_threads, version};
+    use crate::threads::{cpu_vendor, levels, num_threads, set_num_threads, version};
     #[pymodule_export]
     use crate::track::track;
 }

@@ -25,6 +25,12 @@ pub(crate) fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
+/// Who made this CPU, as it says itself.
+#[pyfunction]
+pub(crate) fn cpu_vendor() -> String {
+    rsspecnorm::cpu_vendor()
+}
+
 /// The SIMD tier in use, and the tiers that this CPU has.
 #[pyfunction]
 pub(crate) fn levels() -> Result<(&'static str, Vec<&'static str>), Failure> {

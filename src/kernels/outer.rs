@@ -2,18 +2,51 @@
 
 use std::ops::Range;
 
-use crate::simd::{Kernel, Lanes, Level, Real, Simd, Vector};
+use crate::simd::{Aligned, Kernel, LINE, Lanes, Level, Real, Simd, Vector};
 
 /// Rows that are written at a time, for one read of the right side.
-const ROWS: usize = 4;
+pub(crate) const ROWS: usize = 4;
 
-/// Some rows of `sum_k left_k right_k'`, packed.
+/// The vectors `l_k` and `r_k` of `sum_k l_k r_k'` in the order in which they are read: all `l_k` of a few
+/// rows, all `r_k` of a vector of columns. Zeros fill what the last of these has to spare.
+#[derive(Debug)]
+pub(crate) struct Sides<A> {
+    left: Vec<A>,
+    right: Aligned<A>,
+    shape: (usize, usize),
+    count: usize,
+}
+
+impl<A: Real> Sides<A> {
+    /// Columns of a vector.
+    const LANES: usize = LINE / A::SIZE;
+
+    /// So many vectors of zeros on each side, at least one.
+    pub(crate) fn zeros((nrows, ncols): (usize, usize), count: usize) -> Self {
+        let left = vec![A::ZERO; nrows.next_multiple_of(ROWS) * count];
+        let right = Aligned::zeros(ncols.next_multiple_of(Self::LANES) * count);
+        Self { left, right, shape: (nrows, ncols), count }
+    }
+
+    /// Sets vectors of number `k`: the left one to `factor` times `left`.
+    pub(crate) fn set(&mut self, k: usize, (factor, left): (A, &[A]), right: &[A]) {
+        assert_eq!((left.len(), right.len()), self.shape, "lengths of both sides");
+        let count = self.count;
+        let places = self.left[k * ROWS..].chunks_mut(count * ROWS);
+        for (place, some) in places.zip(left.chunks(ROWS)) {
+            place.iter_mut().zip(some).for_each(|(own, &y)| *own = factor * y);
+        }
+        let places = self.right[k * Self::LANES..].chunks_mut(count * Self::LANES);
+        for (place, some) in places.zip(right.chunks(Self::LANES)) {
+            place[..some.len()].copy_from_slice(some);
+        }
+    }
+}
+
+/// Some rows of the sum, packed.
 pub(crate) struct Outer<'a, A> {
-    /// The vectors of the left side one after the other, of `nrows` entries each.
-    pub(crate) left: &'a [A],
-    pub(crate) nrows: usize,
-    /// As many vectors of the right side, at least one, none of them empty.
-    pub(crate) right: &'a [&'a [A]],
+    pub(crate) sides: &'a Sides<A>,
+    /// They begin at a multiple of [`ROWS`].
     pub(crate) rows: Range<usize>,
     pub(crate) out: &'a mut [A],
     /// Whether to store past the caches.
@@ -28,16 +61,19 @@ pub(crate) trait OuterKernels: Real {
 
 #[inline(always)]
 fn outer<S: Simd + Lanes<A, L>, A: Real, const L: usize>(s: S, outer: Outer<'_, A>) {
-    let Outer { left, nrows, right, rows, out, stream } = outer;
-    let ncols = right[0].len();
-    let some = out.chunks_mut(ROWS * ncols).zip(rows.clone().step_by(ROWS));
-    for (some, first) in some {
-        if first + ROWS <= rows.end {
-            write::<S, A, L, ROWS>(s, (&left[first..], nrows), right, some, stream);
-            continue;
-        }
-        for (row, i) in some.chunks_mut(ncols).zip(first..) {
-            write::<S, A, L, 1>(s, (&left[i..], nrows), right, row, stream);
+    let Outer { sides, rows, out, stream } = outer;
+    let (count, ncols) = (sides.count, sides.shape.1);
+    let panels = sides.left[rows.start * count..].chunks_exact(ROWS * count);
+    for (left, out) in panels.zip(out.chunks_mut(ROWS * ncols)) {
+        for (right, j) in sides.right.chunks_exact(L * count).zip((0..).step_by(L)) {
+            let sums = sums::<S, A, L>(s, left.as_chunks().0, right.as_chunks().0);
+            for (row, sum) in out.chunks_mut(ncols).zip(sums) {
+                match row[j..].first_chunk_mut() {
+                    Some(slot) if stream => sum.stream(slot),
+                    Some(slot) => sum.store(slot),
+                    None => sum.store_partial(&mut row[j..]),
+                }
+            }
         }
     }
     if stream {
@@ -45,46 +81,30 @@ fn outer<S: Simd + Lanes<A, L>, A: Real, const L: usize>(s: S, outer: Outer<'_, 
     }
 }
 
-/// Writes `R` rows, whose entries of the left side are the first of every `nrows`.
+/// A vector of columns of each row.
 #[inline(always)]
-fn write<S: Simd + Lanes<A, L>, A: Real, const L: usize, const R: usize>(
+fn sums<S: Simd + Lanes<A, L>, A: Real, const L: usize>(
     s: S,
-    (left, nrows): (&[A], usize),
-    right: &[&[A]],
-    out: &mut [A],
-    stream: bool,
-) {
-    let ncols = right[0].len();
-    for j in (0..ncols).step_by(L) {
-        let mut sums = [s.splat(A::ZERO); R];
-        for (left, right) in left.chunks(nrows).zip(right) {
-            let x = match right[j..].first_chunk() {
-                Some(chunk) => s.load(chunk),
-                None => s.load_partial(&right[j..]),
-            };
-            for (sum, &y) in sums.iter_mut().zip(&left[..R]) {
-                *sum = s.splat(y).mul_add(x, *sum);
-            }
-        }
-        for (row, sum) in out.chunks_mut(ncols).zip(sums) {
-            match row[j..].first_chunk_mut() {
-                Some(slot) if stream => sum.stream(slot),
-                Some(slot) => sum.store(slot),
-                None => sum.store_partial(&mut row[j..]),
-            }
+    left: &[[A; ROWS]],
+    right: &[[A; L]],
+) -> [<S as Lanes<A, L>>::V; ROWS] {
+    let mut sums = [s.splat(A::ZERO); ROWS];
+    for (left, right) in left.iter().zip(right) {
+        let x = s.load(right);
+        for (sum, &y) in sums.iter_mut().zip(left) {
+            *sum = s.splat(y).mul_add(x, *sum);
         }
     }
+    sums
 }
 
 macro_rules! impl_outer {
     ($($a:ty, $lanes:literal;)*) => {$(
         impl OuterKernels for $a {
             fn outer(level: Level, outer: Outer<'_, Self>) {
-                let Outer { left, nrows, right, rows, out, .. } = &outer;
-                assert!(rows.end <= *nrows, "rows of out");
-                assert_eq!(left.len(), right.len() * nrows, "vectors of both sides");
-                assert!(right.iter().all(|x| x.len() == right[0].len()), "lengths of right");
-                assert_eq!(out.len(), rows.len() * right[0].len(), "size of out");
+                let Outer { sides, rows, out, .. } = &outer;
+                assert!(rows.start.is_multiple_of(ROWS) && rows.end <= sides.shape.0, "rows");
+                assert_eq!(out.len(), rows.len() * sides.shape.1, "size of out");
                 level.run(outer);
             }
         }

@@ -28,10 +28,12 @@ mod sums;
 #[cfg(target_arch = "x86_64")]
 mod transpose;
 mod vector;
+mod vendor;
 
 pub(crate) use aligned::{Aligned, LANES, LINE};
 pub use level::{Level, available_levels, level_name};
 pub(crate) use vector::{Kernel, Lanes, Load, Real, Save, Simd, Vector};
+pub use vendor::cpu_vendor;
 
 #[cfg(test)]
 #[path = "../../tests/rust/unit/simd.rs"]

@@ -25,11 +25,14 @@ def weights_divided():
 
 
 @contextmanager
-def outputs_divided(small=products._SMALL):
+def outputs_divided(small=products._SMALL, least=products._LEAST):
     """Let every layer that can divide its output, as small ones or large ones do, at any batch."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scaled, "FEW_ACTIVATIONS", math.inf)
         patch.setattr(products, "_SMALL", small)
+        patch.setattr(products, "_LEAST", least)
+        patch.setattr(products, "_IS_AMD", True)
+        patch.setattr(products, "_THREADS", math.inf)
         yield
 
 
@@ -37,7 +40,7 @@ PATHS = {
     "core": weights_divided,
     "device": rsspecnorm.torch.force_device_path,
     "scaled": outputs_divided,
-    "scaled-large": lambda: outputs_divided(small=0),
+    "scaled-large": lambda: outputs_divided(small=0, least=0),
 }
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rsspecnorm import _core
 from rsspecnorm.torch import native
 from rsspecnorm.torch.views import as_read
 
@@ -26,8 +27,12 @@ _MATRIX_NDIM = 2
 _SMALL = 1 << 19
 # Rows up to which the weight is better the left factor of a product.
 _FEW = 8
-# Elements from which on the core writes what few rows give.
+# Elements from which on the core writes what few rows give, on one thread, and as many as torch may
+# have to be slower. Two are faster with large weights, but for AMD's cores, one of which fills the
+# memory's pipes, and for which torch's library has slower products.
 _LEAST = 1 << 16
+_THREADS = 2
+_IS_AMD = _core.cpu_vendor() == "AuthenticAMD"
 # A column more in both factors of dW costs a copy of them, and saves a pass over dW. It pays where
 # that is so many times as long.
 _WIDER = 8
@@ -117,7 +122,7 @@ def gradients_of_rows(
         dx = torch.addmm(grad.new_empty(()), grad, _as_matrix(weight), beta=0, alpha=scale)
     if given.wants_weight:
         pull, size = given.pull(rows, dx), weight.numel()
-        if len(rows) <= _FEW and size >= _LEAST:
+        if len(rows) <= _FEW and _suits_core(size):
             return dx, _few_rows(given, grad, rows, pull)
         dw = given.kept.tensor(weight)
         flat, (u, v) = _as_matrix(dw), given.edge()
@@ -129,6 +134,14 @@ def gradients_of_rows(
             if pull != 0:
                 flat.addr_(u, v, alpha=pull)
     return dx, dw
+
+
+def _suits_core(size: int) -> bool:
+    """Whether one thread of the core writes so many elements sooner than torch's threads."""
+    if size < _LEAST:
+        return False
+    count = torch.get_num_threads()
+    return count == 1 or (count <= _THREADS and (_IS_AMD or size < _SMALL))
 
 
 def _few_rows(given: Pass, grad: Tensor, rows: Tensor, pull: float) -> Tensor:

@@ -20,11 +20,15 @@ from torch_fronts import small_batch
 F64 = {"rtol": 1e-11, "atol": 1e-12}
 
 
-@pytest.fixture(params=["small", "large"])
+@pytest.fixture(params=["small", "large", "by the core"])
 def path(request, monkeypatch):
-    """Small layers and large ones go about it in two ways: in place of all paths."""
-    if request.param == "large":
+    """Layers of three sizes go about it in three ways: in place of all paths."""
+    if request.param != "small":
         monkeypatch.setattr(products, "_SMALL", 0)
+    if request.param == "by the core":
+        monkeypatch.setattr(products, "_LEAST", 0)
+        monkeypatch.setattr(products, "_IS_AMD", True)
+        monkeypatch.setattr(products, "_THREADS", np.inf)
     return request.param
 
 
