@@ -27,9 +27,9 @@ _MATRIX_NDIM = 2
 _SMALL = 1 << 19
 # Rows up to which the weight is better the left factor of a product.
 _FEW = 8
-# Elements from which on the core writes what few rows give, on one thread, and as many as torch may
-# have to be slower. Two are faster with large weights, but for AMD's cores, one of which fills the
-# memory's pipes, and for which torch's library has slower products.
+# The core writes what few rows give on one thread: from so many elements on, and beside so many
+# threads of torch at most. Two of them are faster with a large weight, except on AMD's CPUs, where
+# one core stores nearly as fast as all and torch's products are slower (decision 0017).
 _LEAST = 1 << 16
 _THREADS = 2
 _IS_AMD = _core.cpu_vendor() == "AuthenticAMD"
